@@ -1,0 +1,43 @@
+"""The library's own exceptions: each names the file, the problem and the remedy.
+
+On the command line they end the run with one message and exit code 2, without a traceback.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class FaceInpaintError(Exception):
+    """Something the user can mend: a bad file, setting or machine.
+
+    Args:
+        problem: what is wrong, in one sentence without a full stop.
+        remedy: what to do about it, in one sentence without a full stop.
+        path: the file or folder concerned, if there is one.
+    """
+
+    def __init__(self, problem: str, remedy: str, path: str | Path | None = None) -> None:
+        self.problem, self.remedy, self.path = problem, remedy, None if path is None else Path(path)
+        where = f"{path}: " if path is not None else ""
+        super().__init__(f"{where}{problem}. {remedy}.")
+
+
+class DataError(FaceInpaintError):
+    """A picture, parsing map, hole mask, pair list or folder of them cannot be used."""
+
+
+class ConfigError(FaceInpaintError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class CheckpointError(FaceInpaintError):
+    """A checkpoint is missing, damaged, or belongs to another method or width."""
+
+
+class WeightsError(FaceInpaintError):
+    """The weights of a frozen feature network are missing or not the ones expected."""
+
+
+class TrainingError(FaceInpaintError):
+    """Training cannot go on: a loss or gradient is not finite, or a worker was lost."""
