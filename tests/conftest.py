@@ -1,0 +1,42 @@
+"""What every test shares: a working torchvision, few threads, seeds, and real data when its folder is named."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from faceinpaint.metrics import repair_torchvision
+
+repair_torchvision()  # before any test module imports torchmetrics or clean-fid
+
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, torch.get_num_threads()))
+
+settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25, database=None)
+settings.load_profile("suite")
+
+
+@pytest.fixture
+def seeded() -> torch.Generator:
+    """Seed Python, NumPy and torch with 0 and return a torch generator seeded with 0."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Folder of real faces, holes and feature weights (environment variable FACEINPAINT_DATA), or skip."""
+    folder = os.environ.get("FACEINPAINT_DATA")
+    if not folder:
+        pytest.skip("real data: FACEINPAINT_DATA names no folder")
+    path = Path(folder)
+    if not path.is_dir():
+        pytest.fail(f"FACEINPAINT_DATA names {path}, which is not a folder")
+    return path
