@@ -1,0 +1,505 @@
+"""The generator of CN113298736A, in the order in which the patent tells it.
+
+    step 1  style matrix        StyleExtractNet, style_pool, style_matrix
+    step 2  affine parameters   style_pairs, AdaptiveFusion
+    step 3  encoder and repair  Encoder, RegionNorm, RegionRepair
+    step 4  decoder             Decoder
+            all together        FacialStyle
+
+A damaged face is read twice. The style network turns it into one 256-number *style* for each facial region and one
+for the whole face. A U-Net encodes it, and each of its four skip connections passes through a repair module, which
+normalises the features and then scales and shifts those of the *damaged* regions by what the styles say.
+
+The patent contradicts itself in places; the defaults are the readings that make it work, the other readings are
+options of :class:`FacialStyle`. Source of the parts it does not specify: style pooling by region area and an
+encoder that starts with a stride-1 layer from SEAN (Zhu et al., CVPR 2020), N(0, 0.02) initialisation from
+EdgeConnect (Nazeri et al., 2019).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceinpaint.errors import ConfigError
+from faceinpaint.models import Output
+from faceinpaint.regions import REGIONS, damaged_regions, resize_regions
+
+STYLE_DIM = 256
+"""Rows of the style matrix."""
+
+LayerReading = Literal["R1", "R2", "R3"]
+
+# The patent counts 5 encoder layers of "stride 1" and 4 upsamplings, but 5 upsampling equations. Each reading gives
+# up one of the statements: R1 keeps the counts (the first layer is the one of stride 1), R2 keeps the equations
+# (every layer halves), R3 keeps the counts with the last layer of stride 1.
+ENCODER_STRIDES = {"R1": (1, 2, 2, 2, 2), "R2": (2, 2, 2, 2, 2), "R3": (2, 2, 2, 2, 1)}
+STYLE_STRIDES = {"R1": (1, 2, 2, 2), "R2": (2, 2, 2, 2), "R3": (2, 2, 2, 1)}
+
+
+def down(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """DownSampleModule of the patent ([0013]): 3x3 convolution, instance normalisation, LeakyReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, padding=1),
+        nn.InstanceNorm2d(outputs),
+        nn.LeakyReLU(0.2, inplace=True),
+    )
+
+
+def up(inputs: int, outputs: int, resize: bool = True) -> nn.Sequential:
+    """UpSampleModule of the patent ([0013]): 4x4 transposed convolution of stride 2, instance normalisation, LeakyReLU.
+
+    ``resize=False`` gives the size-keeping first layer that reading R3 needs (3x3, stride 1).
+    """
+    conv = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1) if resize else nn.ConvTranspose2d(inputs, outputs, 3, 1, 1)
+    return nn.Sequential(conv, nn.InstanceNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True))
+
+
+# --- step 1: the style matrix ---------------------------------------------------------------------------------------
+
+
+class StyleExtractNet(nn.Module):
+    """Style extraction network: damaged face (B, 3, H, W) -> style features F_s (B, 256, h, w). Eq. (1).
+
+    Four layers down, three up (a bottleneck). Under readings R1 and R3 the features have the size of the face.
+
+    Args:
+        width: channels of the first layer; the layers are 1, 2, 4, 4 times as wide, 256 at the end.
+        reading: layer reading, see ``ENCODER_STRIDES``.
+        ups: 3 as in the patent; 2 pools the styles one scale earlier and saves most of the cost at small widths.
+    """
+
+    def __init__(self, width: int = 64, reading: LayerReading = "R1", ups: int = 3) -> None:
+        super().__init__()
+        widths = (width, 2 * width, 4 * width, 4 * width)
+        self.down = nn.Sequential(
+            *(down(i, o, s) for i, o, s in zip((3, *widths), widths, STYLE_STRIDES[reading], strict=False))
+        )
+        outputs = (*[4 * width] * (ups - 1), STYLE_DIM)
+        self.up = nn.Sequential(*(up(i, o) for i, o in zip((4 * width, *outputs), outputs, strict=False)))
+
+    def forward(self, damaged: Tensor) -> Tensor:
+        return self.up(self.down(damaged))
+
+
+def style_pool(
+    features: Tensor, regions: Tensor, n: int = len(REGIONS), hole: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    r"""Average the style features over each region and over the whole face.
+
+    .. math::
+        s_i^{local} = \frac{\sum F_s \otimes S_i}{\sum S_i}, \qquad
+        s^{global} = \frac{\sum F_s \otimes \sum_i S_i}{\sum \sum_i S_i}
+
+    Local styles: Eq. (2), global style: Eq. (3). The patent's AvgPool divides by the area of the picture, which would
+    make a small region's style small; here, as in SEAN, by the area of the region. An empty region has a zero style.
+
+    Args:
+        features: F_s (B, C, h, w).
+        regions: parsing map (B, H, W), 0 = other, 1..n; resized to (h, w) by nearest neighbour.
+        hole: if given, (B, 1, H, W), 1 = hole: only known pixels are averaged, and a region without any takes the
+            global style.
+
+    Returns:
+        local styles (B, n, C) and the global style (B, C).
+    """
+    size = features.shape[-2:]
+    labels = resize_regions(regions, size).flatten(1).long()
+    weight = torch.ones_like(labels, dtype=features.dtype)
+    if hole is not None:
+        weight = 1 - F.interpolate(hole.to(features.dtype), size=size, mode="nearest").flatten(1)
+    # One product with the one-hot map sums every region of every image at once.
+    members = F.one_hot(labels, n + 1)[..., 1:].to(features.dtype) * weight[..., None]  # (B, hw, n)
+    sums = (features.flatten(2) @ members).transpose(1, 2)  # (B, n, C)
+    area = members.sum(1, dtype=torch.float32)[..., None].to(features.dtype)  # (B, n, 1)
+    local = sums / area.clamp(min=1)
+    whole = sums.sum(1) / area.sum(1).clamp(min=1)
+    if hole is not None:
+        local = torch.where(area > 0, local, whole[:, None])
+    return local, whole
+
+
+def style_matrix(local: Tensor, whole: Tensor) -> Tensor:
+    """Style matrix (B, 256, n + 1): one column a region, the last one the whole face. Eq. (4)."""
+    return torch.cat([local, whole[:, None]], dim=1).transpose(1, 2)
+
+
+# --- step 2: affine parameters --------------------------------------------------------------------------------------
+
+
+def style_pairs(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Pair each region's style with that of the whole face. Eq. (5).
+
+    The patent writes the global style with an index i; there is only one, so it is broadcast.
+
+    Args:
+        matrix: style matrix (B, 256, n + 1).
+
+    Returns:
+        local and global styles, both (B, n, 256).
+    """
+    columns = matrix.transpose(1, 2)
+    return columns[:, :-1], columns[:, -1:].expand(-1, columns.shape[1] - 1, -1)
+
+
+class AdaptiveFusion(nn.Module):
+    r"""Scale and shift of every region from its pair of styles.
+
+    .. math::
+        \gamma_i = \sigma(\alpha_i^\gamma) L_i(s_i^{local}) + (1 - \sigma(\alpha_i^\gamma)) L_i'(s^{global})
+
+    for the scale, Eq. (6), and likewise with :math:`\alpha_i^\beta` for the shift, Eq. (7). The weights alpha are
+    learned, one number for each region and factor, and start at 0: both styles count half.
+
+    Args:
+        channels: channels of the layer to be scaled.
+        n: number of regions.
+        fusion: "learned"; "fixed" keeps both weights at one half; "local" and "global" use one style alone.
+        heads: "separate" linear layers for the local and the global style, or one "shared" by both.
+    """
+
+    def __init__(self, channels: int, n: int = len(REGIONS), fusion: str = "learned", heads: str = "separate") -> None:
+        super().__init__()
+        self.fusion, self.heads = fusion, heads
+        # Factor 0 is gamma, factor 1 is beta. One linear layer for each region: (2, n, 256, channels).
+        self.weight = nn.Parameter(torch.empty(2, n, STYLE_DIM, channels))
+        self.bias = nn.Parameter(torch.zeros(2, n, channels))
+        if heads == "separate":
+            self.weight_global = nn.Parameter(torch.empty(2, n, STYLE_DIM, channels))
+            self.bias_global = nn.Parameter(torch.zeros(2, n, channels))
+        if fusion == "learned":
+            self.alpha = nn.Parameter(torch.zeros(2, n))
+
+    def forward(self, local: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
+        """Styles (B, n, 256), twice -> gamma and beta, both (B, n, channels)."""
+        share = self.local_share()[:, :, None, None]
+        weight, bias = self.weight, self.bias[:, :, None]
+        of_local = local.transpose(0, 1) @ weight + bias  # (2, n, B, channels)
+        if self.heads == "separate":
+            weight, bias = self.weight_global, self.bias_global[:, :, None]
+        of_whole = whole.transpose(0, 1) @ weight + bias
+        gamma, beta = (share * of_local + (1 - share) * of_whole).transpose(1, 2)
+        return gamma, beta
+
+    def local_share(self) -> Tensor:
+        """Weight of the local style, sigmoid(alpha), (2, n): row 0 for gamma, row 1 for beta."""
+        if self.fusion == "learned":
+            return torch.sigmoid(self.alpha)
+        share = {"fixed": 0.5, "local": 1.0, "global": 0.0}[self.fusion]
+        return torch.full(self.bias.shape[:2], share, device=self.bias.device, dtype=self.bias.dtype)
+
+
+# --- step 3: encoder and region repair ------------------------------------------------------------------------------
+
+
+class Encoder(nn.Module):
+    """Encoder: five layers; the outputs of the first four are the skip features. Eq. (8), Eq. (9), Eq. (10).
+
+    Args:
+        inputs: 3, or 4 with the hole mask as a channel.
+        widths: channels of the five layers.
+        reading: layer reading, see ``ENCODER_STRIDES``.
+    """
+
+    def __init__(self, inputs: int, widths: tuple[int, ...], reading: LayerReading = "R1") -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            down(i, o, s) for i, o, s in zip((inputs, *widths), widths, ENCODER_STRIDES[reading], strict=False)
+        )
+
+    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Damaged face -> skip features F_1^s..F_4^s, largest first, and the abstract feature F^m."""
+        skips = []
+        for layer in self.layers:
+            x = layer(x)
+            skips.append(x)
+        return skips[:-1], skips[-1]
+
+
+class _RegionAffine(torch.autograd.Function):
+    """Instance normalisation and a scale and shift looked up by label, in one pass each way.
+
+    out = (x - mean) / std * (1 + gamma[label]) + beta[label]. Autograd through the plain expression would keep five
+    feature maps; here only x is kept. The backward pass needs nothing but the sums of ``grad`` and ``grad * x`` over
+    each region: the gradients of gamma and beta are those sums, and the two means that the gradient of instance
+    normalisation subtracts are their weighted totals.
+    """
+
+    @staticmethod
+    def forward(ctx, x, gamma, beta, labels, weight, eps):
+        out, mean, rstd = region_affine(x, gamma, beta, labels, weight, eps)
+        ctx.save_for_backward(x, gamma, labels, weight, mean, rstd)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, gamma, labels, weight, mean, rstd = ctx.saved_tensors
+        flat, g = x.flatten(2), grad.flatten(2)  # (B, C, P)
+        dtype = mean.dtype
+        members = F.one_hot(labels, gamma.shape[1]).to(g.dtype)  # (B, P, K)
+        d_beta = (g @ members).transpose(1, 2).to(dtype)  # (B, K, C)
+        d_gamma = ((g * flat) @ members).transpose(1, 2).to(dtype)
+        d_gamma = (d_gamma - mean[:, None] * d_beta) * rstd[:, None]
+        scale = 1 + gamma.to(dtype)
+        total = flat.shape[2] if weight is None else weight.sum(1)[:, None]
+        first = (scale * d_beta).sum(1) / total  # (B, C): mean of the gradient of the normalised features
+        second = (scale * d_gamma).sum(1) / total  # the same times the normalised features
+        # dx = rstd (grad (1 + gamma) - weight (first + xhat second)), arranged as lookups and one line through x.
+        slope = second * rstd * rstd
+        offset = slope * mean - first * rstd
+        d_x = _by_label((scale * rstd[:, None]).to(g.dtype), labels, flat).mul_(g)
+        line = torch.addcmul(offset[..., None].to(g.dtype), flat, -slope[..., None].to(g.dtype))
+        d_x += line if weight is None else line.mul_(weight[:, None].to(g.dtype))
+        return d_x.view_as(x), d_gamma.to(gamma.dtype), d_beta.to(gamma.dtype), None, None, None
+
+
+def _by_label(table: Tensor, labels: Tensor, like: Tensor) -> Tensor:
+    """Look up (B, K, C) by labels (B, P) -> (B, C, P)."""
+    index = labels[:, None].expand(-1, like.shape[1], -1)
+    return table.transpose(1, 2).gather(2, index)
+
+
+def region_affine(
+    x: Tensor, gamma: Tensor, beta: Tensor, labels: Tensor, weight: Tensor | None = None, eps: float = 1e-5
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalise each channel of each image, then scale and shift every pixel by the parameters of its label.
+
+    Args:
+        x: features (B, C, h, w).
+        gamma, beta: (B, K, C); out = normalised * (1 + gamma[label]) + beta[label].
+        labels: (B, h * w) int64, 0..K-1.
+        weight: (B, h * w) of 0 and 1: pixels that count in mean and variance; None for all.
+
+    Returns:
+        the result (B, C, h, w), mean and 1/std (B, C), in float32 at least.
+    """
+    flat = x.flatten(2)
+    exact = flat if flat.dtype in (torch.float32, torch.float64) else flat.float()
+    if weight is None:
+        var, mean = torch.var_mean(exact, dim=2, correction=0)
+    else:
+        share = (weight / weight.sum(1, keepdim=True)).to(exact.dtype)[..., None]  # (B, P, 1)
+        mean = (exact @ share)[..., 0]
+        var = ((exact - mean[..., None]).square() @ share)[..., 0]
+    rstd = torch.rsqrt(var + eps)
+    scale = (1 + gamma) * rstd[:, None]  # both tables are small: fold mean and std into them
+    shift = beta - scale * mean[:, None]
+    out = torch.addcmul(_by_label(shift.to(x.dtype), labels, flat), flat, _by_label(scale.to(x.dtype), labels, flat))
+    return out.view_as(x), mean, rstd
+
+
+class RegionNorm(nn.Module):
+    r"""Region normalisation (RegionNormBlock): normalise all, then scale and shift only the damaged regions.
+
+    Instance normalisation :math:`\hat F = IN(F)`, Eq. (13). Then region by region, Eq. (14),
+
+    .. math::
+        F_i = \begin{cases} S_i \otimes (\hat F (1 + \gamma_i) + \beta_i) & \text{region } i \text{ is damaged}\\
+              S_i \otimes \hat F & \text{it is whole}\end{cases}
+
+    and the sum over all regions, Eq. (15). The regions do not overlap, so the sum is a lookup: every pixel takes the
+    gamma and beta of its label, and zeros if its region is whole.
+
+    Args:
+        channels: channels of the features.
+        n: number of regions.
+        mask_beta: True adds beta_i inside region i only. False is the patent to the letter: every damaged region's
+            beta lands on every pixel.
+        other: what becomes of pixels outside all regions: "pass" keeps them normalised, "zero" is the patent to the
+            letter. ("own", a region of their own, is made by :class:`FacialStyle`, which relabels them.)
+        statistics: mean and variance over the "whole" map, or over "valid" pixels only.
+        affine: False leaves plain instance normalisation: gamma and beta are not used (an ablation).
+        fusion, heads: see :class:`AdaptiveFusion`.
+    """
+
+    def __init__(
+        self, channels: int, n: int = len(REGIONS), *, mask_beta: bool = True, other: str = "pass",
+        statistics: str = "whole", affine: bool = True, fusion: str = "learned", heads: str = "separate",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.mask_beta, self.other, self.statistics = mask_beta, other, statistics
+        self.fuse = AdaptiveFusion(channels, n, fusion, heads) if affine else None
+
+    def forward(self, x: Tensor, matrix: Tensor, regions: Tensor, hole: Tensor, damaged: Tensor) -> Tensor:
+        """Normalise features.
+
+        Args:
+            x: features (B, C, h, w).
+            matrix: style matrix (B, 256, n + 1).
+            regions: parsing map at the size of x (B, h, w), 0..n.
+            hole: hole mask at the size of x (B, 1, h, w).
+            damaged: which regions are damaged (B, n + 1), column 0 = other.
+
+        Returns:
+            features (B, C, h, w).
+        """
+        batch, channels = x.shape[:2]
+        if self.fuse is None:
+            gamma = beta = x.new_zeros(batch, damaged.shape[1], channels)
+        else:
+            gamma, beta = self.fuse(*style_pairs(matrix))
+            flags = damaged[:, 1:, None].to(gamma.dtype)
+            gamma, beta = F.pad(gamma * flags, (0, 0, 1, 0)), F.pad(beta * flags, (0, 0, 1, 0))
+            if self.other == "zero":
+                gamma = torch.cat([gamma[:, :1] - 1, gamma[:, 1:]], dim=1)  # 1 + gamma = 0 for label 0
+            if not self.mask_beta:
+                beta = beta.sum(1, keepdim=True).expand_as(beta)
+        weight = None
+        if self.statistics == "valid":
+            weight = 1 - hole.flatten(1).to(torch.float32)
+            weight = torch.where(weight.sum(1, keepdim=True) > 0, weight, 1.0)  # nothing known: take all
+        labels = regions.flatten(1).long()
+        if torch.is_grad_enabled():
+            return _RegionAffine.apply(x, gamma, beta, labels, weight, 1e-5)
+        return region_affine(x, gamma, beta, labels, weight)[0]
+
+
+class RegionRepair(nn.Module):
+    r"""Facial region repair module on one skip connection (RegionInpaintModule), Eq. (11).
+
+    Branch two, the boundary gate: 1x1 convolution, region normalisation, sigmoid, Eq. (12).
+    Branch one, the repaired features: region normalisation and 3x3 convolution, Eq. (16); LeakyReLU and region
+    normalisation, Eq. (17). Their product is the repaired skip connection, Eq. (18).
+
+    The patent calls the second branch a "boundary residual", but multiplies by it: it is a gate.
+    """
+
+    def __init__(self, channels: int, n: int = len(REGIONS), **options) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 1)
+        self.conv3 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm_gate = RegionNorm(channels, n, **options)
+        self.norm_in = RegionNorm(channels, n, **options)
+        self.norm_out = RegionNorm(channels, n, **options)
+
+    def forward(self, skip: Tensor, matrix: Tensor, regions: Tensor, hole: Tensor, damaged: Tensor) -> Tensor:
+        """Skip features (B, C, h, w) -> repaired features of the same shape; ``regions`` and ``hole`` at full size."""
+        size = skip.shape[-2:]
+        at = (matrix, resize_regions(regions, size), F.interpolate(hole, size=size, mode="nearest"), damaged)
+        gate = torch.sigmoid(self.norm_gate(self.conv1(skip), *at))
+        middle = self.conv3(self.norm_in(skip, *at))
+        repaired = self.norm_out(F.leaky_relu(middle, 0.2), *at)
+        return repaired * gate
+
+
+# --- step 4: decoder ------------------------------------------------------------------------------------------------
+
+
+class Decoder(nn.Module):
+    """Decoder: from the abstract feature and the repaired skip features to the repaired face.
+
+    First upsampling, Eq. (19); then each upsampling takes the previous one's output joined with a repaired skip
+    feature, deepest first, Eq. (20); a 3x3 convolution and tanh give the picture, Eq. (21).
+
+    The patent joins the feature before the gate, which would leave the gate and the repair module unused; its text
+    says the repaired skip connection, and so does this. Under R1 the last (full-size) skip joins before the output
+    convolution, since nothing is left to upsample.
+    """
+
+    def __init__(self, widths: tuple[int, ...], reading: LayerReading = "R1") -> None:
+        super().__init__()
+        w1, w2, w3, w4, wm = widths
+        plan = [(wm, w4), (w4 + w4, w3), (w3 + w3, w2), (w2 + w2, w1)]
+        if reading != "R1":
+            plan.append((w1 + w1, w1))
+        self.ups = nn.ModuleList(up(i, o, resize=reading != "R3" or k > 0) for k, (i, o) in enumerate(plan))
+        self.conv = nn.Conv2d(w1 + w1 if reading == "R1" else w1, 3, 3, padding=1)
+
+    def forward(self, abstract: Tensor, skips: list[Tensor]) -> Tensor:
+        """F^m and repaired skips, largest first -> picture (B, 3, H, W) in [-1, 1]."""
+        x = self.ups[0](abstract)
+        deepest_first = skips[::-1]
+        for layer, skip in zip(self.ups[1:], deepest_first, strict=False):
+            x = layer(torch.cat([x, skip], dim=1))
+        if len(self.ups) == len(skips):  # R1: one skip is left
+            x = torch.cat([x, deepest_first[-1]], dim=1)
+        return torch.tanh(self.conv(x))
+
+
+# --- all together ---------------------------------------------------------------------------------------------------
+
+
+class FacialStyle(nn.Module):
+    """The generator of the patent: ``generator(image, hole, regions) -> Output``.
+
+    Args:
+        width: channels of the first encoder layer; the five layers are 1, 2, 4, 8, 8 times as wide.
+        style_width: channels of the first style layer (1, 2, 4, 4 times, then 256); None for ``width``.
+        style_ups: upsampling layers of the style network, 3 as in the patent or 2 (styles pooled one scale earlier).
+        n: number of regions N; 8 in the patent, which allows more; 1 with a map of ones is "no map".
+        reading: layer reading "R1", "R2" or "R3" (see ``ENCODER_STRIDES``).
+        mask_channel: the encoder sees the hole mask as a fourth channel (the patent does not say).
+        pooling: styles averaged over "all" pixels of a region, hole included (the patent), or "valid" ones only.
+        other: pixels outside all regions "pass", become "zero" (the letter), or form a region of their "own".
+        norm: "region" as in the patent, or "instance": the repair module without any affine (an ablation).
+        mask_beta, statistics: see :class:`RegionNorm`. fusion, heads: see :class:`AdaptiveFusion`.
+
+    Raises:
+        ConfigError: an option has an unknown value.
+    """
+
+    def __init__(
+        self, width: int = 64, *, style_width: int | None = None, style_ups: int = 3, n: int = len(REGIONS),
+        reading: LayerReading = "R1", mask_channel: bool = True, pooling: str = "all", other: str = "pass",
+        norm: str = "region", mask_beta: bool = True, statistics: str = "whole", fusion: str = "learned",
+        heads: str = "separate",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        for name, value, allowed in (
+            ("reading", reading, ENCODER_STRIDES), ("pooling", pooling, ("all", "valid")),
+            ("other", other, ("pass", "zero", "own")), ("norm", norm, ("region", "instance")),
+            ("statistics", statistics, ("whole", "valid")), ("style_ups", style_ups, (2, 3)),
+            ("fusion", fusion, ("learned", "fixed", "local", "global")), ("heads", heads, ("separate", "shared")),
+        ):  # fmt: skip
+            if value not in allowed:
+                raise ConfigError(
+                    f"facial-style option {name}={value!r} is unknown",
+                    f"Use one of {', '.join(map(str, allowed))}",
+                )
+        self.n, self.mask_channel, self.pooling, self.other = n, mask_channel, pooling, other
+        self.columns = regions = n + 1 if other == "own" else n
+        widths = (width, 2 * width, 4 * width, 8 * width, 8 * width)
+        self.style = StyleExtractNet(style_width or width, reading, style_ups)
+        self.encoder = Encoder(4 if mask_channel else 3, widths, reading)
+        self.repair = nn.ModuleList(
+            RegionRepair(
+                channels, regions, mask_beta=mask_beta, other=other, statistics=statistics,
+                affine=norm == "region", fusion=fusion, heads=heads,
+            )
+            for channels in widths[:4]
+        )  # fmt: skip
+        self.decoder = Decoder(widths, reading)
+        for name, p in self.named_parameters():
+            if p.dim() > 1 and not name.endswith(("bias", "bias_global", "alpha")):
+                nn.init.normal_(p, 0, 0.02)
+            elif name.endswith("bias"):
+                nn.init.zeros_(p)
+
+    def styles(self, damaged: Tensor, hole: Tensor, regions: Tensor) -> Tensor:
+        """Style matrix (B, 256, n + 1) of a damaged face (B, 3, H, W) in [-1, 1], its hole and parsing map."""
+        features = self.style(damaged)
+        return style_matrix(*style_pool(features, regions, self.columns, hole if self.pooling == "valid" else None))
+
+    def forward(self, image: Tensor, hole: Tensor, regions: Tensor) -> Output:
+        """Repair a face.
+
+        Args:
+            image: photograph (B, 3, H, W) in [-1, 1], H and W multiples of 16 (32 under R2); what lies under the
+                hole is blanked first.
+            hole: hole mask (B, 1, H, W), 1 = hole.
+            regions: parsing map (B, H, W), 0 = other, 1..n. The patent takes it from the undamaged photograph.
+
+        Returns:
+            the repaired face, raw; see :func:`faceinpaint.masks.composite`.
+        """
+        damaged_face = image * (1 - hole)
+        if self.other == "own":
+            regions = torch.where(regions == 0, self.n + 1, regions)
+        matrix = self.styles(damaged_face, hole, regions)
+        damaged = damaged_regions(regions, hole, matrix.shape[2] - 1)
+        skips, abstract = self.encoder(torch.cat([damaged_face, hole], dim=1) if self.mask_channel else damaged_face)
+        skips = [repair(s, matrix, regions, hole, damaged) for repair, s in zip(self.repair, skips, strict=True)]
+        return Output(self.decoder(abstract, skips))
