@@ -1,4 +1,4 @@
-"""What every test shares: a working torchvision, few threads, seeds, and real data when its folder is named."""
+"""What every test shares: a working torchvision, few threads, seeds, and real data when it is there."""
 
 from __future__ import annotations
 
