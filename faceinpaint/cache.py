@@ -1,0 +1,364 @@
+"""The decoded cache: files read, checked and resized once, then memory-mapped by training.
+
+One folder for one kind (faces or holes), split and size: uint8 arrays as ``.npy`` and ``meta.json`` with the
+ids, checksums, what was skipped and why. It is written under a temporary name and renamed, so a folder with
+the right name is always complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from faceinpaint.errors import ConfigError, DataError
+
+SPLITS = ("train", "val", "test", "all")
+"""Parts of a data set; ``all`` is everything undivided, for inspection, never for a comparison."""
+
+MIN_SIDE = 16
+"""Pictures with a shorter side in pixels are refused: nothing can be learnt from them."""
+
+
+class Prepared(NamedTuple):
+    """What preparing a folder did.
+
+    Attributes:
+        folder: the cache.
+        count: how many items it holds.
+        skipped: what was left out, ``{"file": ..., "reason": ...}`` each.
+        notes: remarks that do not stop the work, such as "12 pictures were enlarged".
+        reused: whether the cache was there already.
+    """
+
+    folder: Path
+    count: int
+    skipped: list[dict[str, str]]
+    notes: list[str]
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is to be read.
+
+    Attributes:
+        ids: one plain name per item.
+        jobs: for each item, whatever the reader needs to read it.
+        source: one line on where the items come from, for results records.
+        digest: SHA-256 over names and sizes of the files, by which a stale cache is known.
+        skipped: files already known to be unusable.
+        notes: remarks already known.
+    """
+
+    ids: list[str]
+    jobs: list[Any]
+    source: str
+    digest: str
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Item(NamedTuple):
+    """One item read: its arrays, its entries for the lists in meta.json, and remarks to be counted."""
+
+    arrays: tuple[np.ndarray, ...]
+    facts: dict[str, Any]
+    remarks: tuple[str, ...] = ()
+
+
+def folder_name(kind: str, split: str, size: int) -> str:
+    """Name of a cache folder inside a folder of caches, such as ``faces-train-256``."""
+    return f"{kind}-{split}-{size}"
+
+
+def check_request(split: str, size: int) -> None:
+    """Refuse an unknown split or a size that is not at least 16.
+
+    Raises:
+        ConfigError: so.
+    """
+    if split not in SPLITS:
+        raise ConfigError(f"unknown split {split!r}", f"Use one of {', '.join(SPLITS)}")
+    if size < MIN_SIDE:
+        raise ConfigError(f"size {size} is too small", f"Use at least {MIN_SIDE} pixels")
+
+
+def in_split(name: str, split: str) -> bool:
+    """Whether an item of an undivided folder belongs to a split: a tenth is test, by the hash of its name.
+
+    The rest is train; there is no val. An item keeps its place when others are added or taken away.
+    """
+    test = int(hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8], 16) % 10 == 0
+    return split == "all" or split == ("test" if test else "train")
+
+
+def split_folder(source: Path, split: str, has: Callable[[Path], bool]) -> tuple[Path, bool]:
+    """Where a split lies: in ``source/<split>``, or undivided in ``source`` itself.
+
+    Args:
+        has: tells whether a folder directly holds items.
+
+    Returns:
+        The folder, and whether it is undivided, so that :func:`in_split` must divide it. A folder that is
+        itself called ``train``, ``val`` or ``test`` is that split, whole.
+
+    Raises:
+        DataError: the folder is missing, or holds other splits only, or nothing.
+    """
+    if not source.is_dir():
+        raise DataError("there is no such folder", "Check the name", source)
+    parts = [name for name in ("train", "val", "test") if has(source / name)]
+    if split in parts:
+        return source / split, False
+    if parts:
+        raise DataError(f"it holds {' and '.join(parts)}, not {split}", f"Ask for {' or '.join(parts)}", source)
+    if has(source):
+        own = source.resolve().name
+        if own in ("train", "val", "test") and split != "all":
+            if own != split:
+                raise DataError(f"the folder is the {own} split, asked is {split}", "Name its parent", source)
+            return source, False
+        return source, split != "all"
+    raise DataError("no pictures were found there", "See data/README.md for the expected folders", source)
+
+
+def plain_name(name: str) -> bool:
+    """Whether a name can be an id: printable, no path separator, not hidden, not empty."""
+    return bool(name) and name.isprintable() and not name.startswith(".") and not set(name) & set('/\\:"')
+
+
+def find(kind: str, source: Path, split: str, size: int) -> Path | None:
+    """The cache that ``source`` is or holds, or None when it is a folder of pictures.
+
+    Raises:
+        DataError: ``source`` is not a folder.
+    """
+    if not source.is_dir():
+        raise DataError("there is no such folder", "Check the name", source)
+    if (source / "meta.json").is_file():
+        return source
+    inner = source / folder_name(kind, split, size)
+    return inner if (inner / "meta.json").is_file() else None
+
+
+def build(
+    out: Path,
+    listing: Listing,
+    read: Callable[[Any], Item],
+    arrays: dict[str, tuple[int, ...]],
+    meta: dict[str, Any],
+    *,
+    progress: bool = False,
+    workers: int | None = None,
+) -> Prepared:
+    """Read every item of a listing in threads and write the cache; or check and keep the one already there.
+
+    Args:
+        out: the cache folder, not there yet or an earlier cache of the same files.
+        read: turns one job into an :class:`Item`; a :class:`DataError` from it skips the file and is recorded.
+        arrays: name of each array and the shape of one item in it; all are uint8.
+        meta: the entries ``kind``, ``size``, ``split`` and any other that must agree for a cache to be reused.
+        progress: show a progress bar with the time left.
+        workers: number of threads; default one per core, at most 8.
+
+    Raises:
+        DataError: nothing usable is left, the disk is too full, or ``out`` holds something else.
+    """
+    meta = {**meta, "listing": listing.digest}
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        return _reuse(out, meta, arrays)
+    if not listing.jobs:
+        raise _nothing_left(out, listing.skipped)
+
+    need = len(listing.jobs) * sum(int(np.prod(shape)) for shape in arrays.values())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # A memory-mapped file on a full disk ends in a bus error that cannot be caught, so ask first.
+    if shutil.disk_usage(out.parent).free < need * 1.05:
+        raise DataError(f"the disk has no room for the cache ({need / 1e9:.1f} GB)", "Free some or take another", out)
+    # Named after the process, so that two runs do not write into each other's folder.
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        made = _fill(partial, listing, read, arrays, progress, workers)
+        if not made["ids"]:
+            raise _nothing_left(out, made["skipped"])
+        meta |= {"source": writable(listing.source)} | made
+        text = json.dumps(meta, indent=1, ensure_ascii=False)
+        (partial / "meta.json").write_text(text + "\n", encoding="utf-8")
+        try:
+            os.replace(partial, out)
+        except OSError:
+            if not out.is_dir():
+                raise
+            return _reuse(out, meta, arrays)  # another process was faster
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Prepared(out, len(made["ids"]), made["skipped"], made["notes"], False)
+
+
+def _fill(
+    partial: Path,
+    listing: Listing,
+    read: Callable[[Any], Item],
+    arrays: dict[str, tuple[int, ...]],
+    progress: bool,
+    workers: int | None,
+) -> dict[str, Any]:
+    """Write the arrays; returns the entries of meta.json that come from the items."""
+    total = len(listing.jobs)
+    maps = [
+        open_memmap(partial / f"{name}.npy", mode="w+", dtype=np.uint8, shape=(total, *shape))
+        for name, shape in arrays.items()
+    ]
+    ids: list[str] = []
+    facts: dict[str, list[Any]] = {}
+    skipped = list(listing.skipped)
+    remarks: Counter[str] = Counter()
+
+    def attempt(job: Any) -> Item | DataError:
+        try:
+            return read(job)
+        except DataError as error:
+            return error
+
+    # Threads suffice: Pillow and hashlib let go of the interpreter while they work.
+    with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
+        results = pool.map(attempt, listing.jobs)
+        for name, result in zip(listing.ids, _tracked(results, total, progress), strict=True):
+            if isinstance(result, DataError):
+                skipped.append(skip(result.path or name, result.problem))
+                continue
+            for array, value in zip(maps, result.arrays, strict=True):
+                array[len(ids)] = value
+            ids.append(name)
+            for key, value in result.facts.items():
+                facts.setdefault(key, []).append(value)
+            remarks.update(result.remarks)
+    for array in maps:
+        array.flush()
+    del maps
+    if len(ids) < total:
+        for name in arrays:
+            _shorten(partial / f"{name}.npy", len(ids))
+    notes = [*listing.notes, *(f"{n} of {total} files: {remark}" for remark, n in sorted(remarks.items()))]
+    return {"ids": ids, **facts, "skipped": skipped, "notes": notes}
+
+
+def _tracked(results: Any, total: int, progress: bool) -> Any:
+    """The results, shown passing by on a progress bar if wished."""
+    if not progress:
+        return results
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    def shown() -> Any:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns) as bar:
+            task = bar.add_task("Preparing", total=total)
+            for result in results:
+                yield result
+                bar.advance(task)
+
+    return shown()
+
+
+def _shorten(path: Path, count: int) -> None:
+    """Keep the first ``count`` items of an array file; the header states the length, so the file is rewritten."""
+    old = np.load(path, mmap_mode="r", allow_pickle=False)
+    if count:
+        new = open_memmap(path.with_suffix(".tmp"), mode="w+", dtype=old.dtype, shape=(count, *old.shape[1:]))
+        for start in range(0, count, 256):
+            new[start : start + 256] = old[start : min(start + 256, count)]
+        new.flush()
+        os.replace(path.with_suffix(".tmp"), path)
+
+
+def skip(file: str | Path, reason: str) -> dict[str, str]:
+    """One entry of the list of skipped files."""
+    return {"file": writable(str(file)), "reason": writable(reason)}
+
+
+def writable(text: str) -> str:
+    """The text with what is not valid UTF-8, such as parts of odd file names, replaced by question marks."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _nothing_left(out: Path, skipped: Sequence[dict[str, str]]) -> DataError:
+    """The refusal of a folder in which nothing is usable, with the first reasons."""
+    shown = "; ".join(f"{Path(s['file']).name}: {s['reason']}" for s in skipped[:3])
+    why = f", {len(skipped)} skipped ({shown})" if skipped else ""
+    return DataError(f"nothing is left to write{why}", "Mend the files, or ask for another split", out)
+
+
+def _reuse(out: Path, meta: dict[str, Any], arrays: dict[str, tuple[int, ...]]) -> Prepared:
+    """The cache already in ``out``, if it was made from the same files in the same way."""
+    if not (out / "meta.json").is_file():
+        raise DataError("the folder is in use and is not a cache", "Name a new or empty folder", out)
+    found, _ = load(out, meta["kind"], tuple(arrays))
+    for key, value in meta.items():
+        if key in ("ids", "sha256", "fractions", "skipped", "notes", "source"):
+            continue
+        if found.get(key) != value:
+            what = "its files have changed" if key == "listing" else f"{key} {found.get(key)!r}, asked {value!r}"
+            raise DataError(f"the cache there is another one ({what})", "Delete it or name another", out)
+    return Prepared(out, len(found["ids"]), found["skipped"], found["notes"], True)
+
+
+def load(folder: Path, kind: str, names: Sequence[str]) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Open a cache: the contents of meta.json, checked, and its arrays, memory-mapped read-only.
+
+    Raises:
+        DataError: a file is missing or damaged, or the cache is of another kind.
+    """
+    remedy = "Delete the folder and prepare it again"
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"the cache cannot be read ({error})", remedy, folder / "meta.json") from None
+    if not isinstance(meta, dict) or meta.get("kind") != kind:
+        raise DataError(f"this is not a cache of {kind}", f"Name a folder of prepared {kind}", folder)
+    ids, size = meta.get("ids"), meta.get("size")
+    good = isinstance(ids, list) and bool(ids) and isinstance(size, int) and isinstance(meta.get("source"), str)
+    good = good and all(isinstance(name, str) and plain_name(name) for name in ids)
+    good = good and all(isinstance(meta.get(key), list) for key in ("sha256", "skipped", "notes"))
+    if not good or len(meta["sha256"]) != len(ids) or len(set(ids)) != len(ids):
+        raise DataError("its entries are incomplete", remedy, folder / "meta.json")
+    opened = []
+    for name in names:
+        path = folder / f"{name}.npy"
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"the cache cannot be read ({error})", remedy, path) from None
+        if array.dtype != np.uint8 or array.ndim < 3 or array.shape[:3] != (len(ids), size, size):
+            raise DataError(f"its shape is {array.shape}, not {(len(ids), size, size)}", remedy, path)
+        opened.append(array)
+    return meta, opened
+
+
+def check_loaded(meta: dict[str, Any], folder: Path, split: str, size: int) -> None:
+    """Refuse a cache of another size or split than asked for.
+
+    Raises:
+        DataError: so.
+    """
+    for key, asked in (("size", size), ("split", split)):
+        if meta.get(key) != asked:
+            raise DataError(f"the cache has {key} {meta.get(key)}, asked is {asked}", "Prepare one for it", folder)
+
+
+def listing_digest(source: Path, files: Sequence[Path], extra: Sequence[str] = ()) -> str:
+    """SHA-256 over names and sizes of files, and ``extra``: cheap, and the same wherever the folder lies."""
+    lines = [f"{os.path.relpath(p, source)}\t{p.stat().st_size if p.exists() else -1}" for p in files]
+    return hashlib.sha256("\n".join([*lines, *extra]).encode("utf-8", "surrogateescape")).hexdigest()
