@@ -30,7 +30,8 @@ MIN_SIDE = 16
 """Pictures with a shorter side in pixels are refused: nothing can be learnt from them."""
 
 
-class Prepared(NamedTuple):
+@dataclass(frozen=True)
+class Prepared:
     """What preparing a folder did.
 
     Attributes:
@@ -138,6 +139,11 @@ def plain_name(name: str) -> bool:
     return bool(name) and name.isprintable() and not name.startswith(".") and not set(name) & set('/\\:"')
 
 
+def visible(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted by name, without hidden files; empty if there is no such folder."""
+    return sorted(p for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
+
+
 def find(kind: str, source: Path, split: str, size: int) -> Path | None:
     """The cache that ``source`` is or holds, or None when it is a folder of pictures.
 
@@ -159,6 +165,7 @@ def build(
     arrays: dict[str, tuple[int, ...]],
     meta: dict[str, Any],
     *,
+    review: Callable[[dict[str, list[Any]]], list[str]] = lambda facts: [],
     progress: bool = False,
     workers: int | None = None,
 ) -> Prepared:
@@ -169,6 +176,7 @@ def build(
         read: turns one job into an :class:`Item`; a :class:`DataError` from it skips the file and is recorded.
         arrays: name of each array and the shape of one item in it; all are uint8.
         meta: the entries ``kind``, ``size``, ``split`` and any other that must agree for a cache to be reused.
+        review: looks at the facts of all items together and returns notes.
         progress: show a progress bar with the time left.
         workers: number of threads; default one per core, at most 8.
 
@@ -194,6 +202,7 @@ def build(
         made = _fill(partial, listing, read, arrays, progress, workers)
         if not made["ids"]:
             raise _nothing_left(out, made["skipped"])
+        made["notes"] += review(made)
         meta |= {"source": writable(listing.source)} | made
         text = json.dumps(meta, indent=1, ensure_ascii=False)
         (partial / "meta.json").write_text(text + "\n", encoding="utf-8")
@@ -328,12 +337,9 @@ def load(folder: Path, kind: str, names: Sequence[str]) -> tuple[dict[str, Any],
         raise DataError(f"the cache cannot be read ({error})", remedy, folder / "meta.json") from None
     if not isinstance(meta, dict) or meta.get("kind") != kind:
         raise DataError(f"this is not a cache of {kind}", f"Name a folder of prepared {kind}", folder)
-    ids, size = meta.get("ids"), meta.get("size")
-    good = isinstance(ids, list) and bool(ids) and isinstance(size, int) and isinstance(meta.get("source"), str)
-    good = good and all(isinstance(name, str) and plain_name(name) for name in ids)
-    good = good and all(isinstance(meta.get(key), list) for key in ("sha256", "skipped", "notes"))
-    if not good or len(meta["sha256"]) != len(ids) or len(set(ids)) != len(ids):
+    if not _complete(meta):
         raise DataError("its entries are incomplete", remedy, folder / "meta.json")
+    ids, size = meta["ids"], meta["size"]
     opened = []
     for name in names:
         path = folder / f"{name}.npy"
@@ -345,6 +351,19 @@ def load(folder: Path, kind: str, names: Sequence[str]) -> tuple[dict[str, Any],
             raise DataError(f"its shape is {array.shape}, not {(len(ids), size, size)}", remedy, path)
         opened.append(array)
     return meta, opened
+
+
+def _complete(meta: dict[str, Any]) -> bool:
+    """Whether meta.json has the entries that every cache has, of the right types and lengths."""
+    if not all(isinstance(meta.get(key), list) for key in ("ids", "sha256", "skipped", "notes")):
+        return False
+    ids = meta["ids"]
+    return (
+        isinstance(meta.get("size"), int)
+        and isinstance(meta.get("source"), str)
+        and all(isinstance(name, str) and plain_name(name) for name in ids)
+        and 0 < len(ids) == len(set(ids)) == len(meta["sha256"])
+    )
 
 
 def check_loaded(meta: dict[str, Any], folder: Path, split: str, size: int) -> None:

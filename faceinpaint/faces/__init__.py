@@ -178,8 +178,9 @@ def open_picture(path: str | Path, formats: tuple[str, ...] = PICTURE_FORMATS) -
                     f"{width} x {height} pixels are more than is read ({MAX_PIXELS})", "Shrink it first", path
                 )
             # A camera's MPO file is a JPEG with a preview behind it; its first picture is the photograph.
-            if picture.format != "MPO" and getattr(picture, "n_frames", 1) > 1:
-                raise DataError(f"it holds {picture.n_frames} frames", "Give a still picture", path)
+            frames = getattr(picture, "n_frames", 1)
+            if picture.format != "MPO" and frames > 1:
+                raise DataError(f"it holds {frames} frames", "Give a still picture", path)
             picture.load()
             return picture.copy()
     except DataError:

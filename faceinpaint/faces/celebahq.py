@@ -123,7 +123,7 @@ def _list_flat(source: Path, folder: Path, keep: str, split: str) -> Listing:
     """``images/`` + ``labels/`` of one folder; ``keep`` is the part that the hash of the name must give."""
     pictures: dict[str, Path] = {}
     skipped = []
-    for path in visible(folder / "images"):
+    for path in cache.visible(folder / "images"):
         if not cache.in_split(path.stem, keep):
             continue
         if path.suffix.lower() not in PICTURE_SUFFIXES:
@@ -134,7 +134,7 @@ def _list_flat(source: Path, folder: Path, keep: str, split: str) -> Listing:
             skipped.append(skip(path, f"a second picture beside {pictures[path.stem].name}"))
         else:
             pictures[path.stem] = path
-    labels = {p.stem: p for p in visible(folder / "labels") if p.suffix.lower() == ".png"}
+    labels = {p.stem: p for p in cache.visible(folder / "labels") if p.suffix.lower() == ".png"}
     pairs = []
     for name, path in pictures.items():
         if name in labels:
@@ -153,8 +153,9 @@ def _list_shipped(source: Path, split: str) -> Listing:
     if not (source / ANNOTATIONS).is_dir():
         raise DataError(f"there is no folder {ANNOTATIONS}", "Unpack the data set completely", source)
     partition = None if split == "all" and not (source / MAPPING).exists() else read_mapping(source / MAPPING)
-    pictures, skipped, notes = {}, [], []
-    for path in visible(source / IMAGES):
+    pictures: dict[int, Path] = {}
+    skipped, notes = [], []
+    for path in cache.visible(source / IMAGES):
         if path.suffix.lower() != ".jpg" or not _digits(path.stem):
             skipped.append(skip(path, "not a picture <number>.jpg"))
         elif partition is not None and int(path.stem) not in partition:
@@ -169,12 +170,12 @@ def _list_shipped(source: Path, split: str) -> Listing:
     # One pass over each folder of annotations: asking for 19 files a face would cost half a million look-ups.
     segments: dict[int, list[tuple[int, Path]]] = {}
     for number in sorted({idx // _PER_FOLDER for idx in pictures}):
-        for path in visible(source / ANNOTATIONS / str(number)):
-            idx, _, name = path.stem.partition("_")
-            if not _digits(idx) or name not in _SEGMENTS or path.suffix != ".png":
+        for path in cache.visible(source / ANNOTATIONS / str(number)):
+            digits, _, name = path.stem.partition("_")
+            if not _digits(digits) or name not in _SEGMENTS or path.suffix != ".png":
                 skipped.append(skip(path, "not an annotation <number>_<class>.png"))
             else:
-                segments.setdefault(int(idx), []).append((CLASSES.index(name), path))
+                segments.setdefault(int(digits), []).append((CLASSES.index(name), path))
     pairs = []
     for idx, path in sorted(pictures.items()):
         if idx in segments:
@@ -198,11 +199,6 @@ def _listing(
     names = [str(number) for _, pair in pairs for number, _ in pair.segments]
     digest = cache.listing_digest(source, files, names)
     return Listing([name for name, _ in pairs], [pair for _, pair in pairs], text, digest, skipped, notes)
-
-
-def visible(folder: Path) -> Iterable[Path]:
-    """What lies in a folder, sorted by name, without hidden files; nothing if there is no such folder."""
-    return sorted(p for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
 
 
 def _digits(text: str) -> bool:
