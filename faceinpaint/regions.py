@@ -43,9 +43,10 @@ _REGION_OF = {
 }  # fmt: skip
 _ACCESSORIES = {"eye_g": 3, "ear_r": 5, "neck_l": 8}
 
-MERGES = ("regions", "accessories", "classes")
+MERGES = ("regions", "accessories", "classes", "none")
 """How classes become regions: the patent's 8; the same with glasses, earrings and necklaces given to the
-region beneath them; or each of the 18 classes a region of its own (claim 1 allows more than eight)."""
+region beneath them; each of the 18 classes a region of its own (claim 1 allows more than eight); or none: the
+whole picture is one region, which needs no parsing map."""
 
 
 def n_regions(merge: str = "regions") -> int:
@@ -63,6 +64,8 @@ def region_table(merge: str = "regions") -> np.ndarray:
         raise ConfigError(f"unknown merge {merge!r}", f"Use one of {', '.join(MERGES)}")
     if merge == "classes":
         return np.arange(len(CLASSES), dtype=np.uint8)
+    if merge == "none":
+        return np.ones(len(CLASSES), dtype=np.uint8)
     names = _REGION_OF | (_ACCESSORIES if merge == "accessories" else {})
     return np.array([names.get(name, 0) for name in CLASSES], dtype=np.uint8)
 

@@ -1,0 +1,158 @@
+"""Losses: one small callable for each term of each method.
+
+All take tensors as the networks give them: images (B, 3, H, W) in [-1, 1], hole masks (B, 1, H, W) with 1 = hole,
+features (B, C, h, w), critic outputs of any shape as logits. All return one number (a scalar tensor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Mean = Callable[[Tensor], Tensor]
+"""Mean over the whole batch; with several devices, over the batches of all of them."""
+
+
+# --- the method of the patent ---------------------------------------------------------------------------------------
+
+LAMBDAS = {"reconstruction": 1.0, "perceptual": 0.1, "style": 250.0, "adversarial": 0.1}
+"""lambda_1..lambda_4. The patent gives no values; these are EdgeConnect's (Nazeri et al., 2019)."""
+
+
+def generator_loss(terms: Mapping[str, Tensor], lambdas: Mapping[str, float] = LAMBDAS) -> dict[str, Tensor]:
+    r"""Weight the terms of the generator's loss. Eq. (22).
+
+    .. math:: L_{gen} = \lambda_1 L_{rec} + \lambda_2 L_{per} + \lambda_3 L_{style} + \lambda_4 L_{adv}
+
+    Args:
+        terms: unweighted terms by name.
+        lambdas: weight of each; a term of weight 0 is left out.
+
+    Returns:
+        the weighted terms; the loss is their sum.
+    """
+    return {name: lambdas[name] * value for name, value in terms.items() if lambdas[name]}
+
+
+def reconstruction(output: Tensor, image: Tensor) -> Tensor:
+    """Mean absolute difference (L1) of all pixels. The patent does not say which norm."""
+    return F.l1_loss(output, image)
+
+
+def perceptual(output: Mapping[str, Tensor], image: Mapping[str, Tensor], taps: tuple[str, ...]) -> Tensor:
+    """Mean absolute difference of feature maps, summed over ``taps`` (Johnson et al., 2016).
+
+    Args:
+        output, image: feature maps by tap name, from a frozen network of :mod:`faceinpaint.backbones`.
+        taps: which of them count.
+    """
+    return torch.stack([F.l1_loss(output[tap], image[tap]) for tap in taps]).sum()
+
+
+def gram(features: Tensor) -> Tensor:
+    """Gram matrix (B, C, C) of features (B, C, h, w), divided by C h w."""
+    flat = features.flatten(2).float()  # sums over thousands of pixels overflow half precision
+    return flat @ flat.transpose(1, 2) / flat[0].numel()
+
+
+def style(output: Mapping[str, Tensor], image: Mapping[str, Tensor], taps: tuple[str, ...]) -> Tensor:
+    """Mean absolute difference of Gram matrices, summed over ``taps`` (Gatys et al., 2016)."""
+    return torch.stack([F.l1_loss(gram(output[tap]), gram(image[tap])) for tap in taps]).sum()
+
+
+def ragan_generator(real: Tensor, fake: Tensor, mean: Mean = torch.mean) -> Tensor:
+    r"""Relativistic average adversarial loss of the generator. Eq. (23).
+
+    .. math::
+        L_{adv} = -E[\log(1 - D_{ra}(I_{true}, I_{out}))] - E[\log D_{ra}(I_{out}, I_{true})], \quad
+        D_{ra}(a, b) = \sigma(C(a) - E[C(b)])
+
+    halved, as in Jolicoeur-Martineau (2018): the patent omits the 1/2, which only rescales lambda_4.
+
+    Args:
+        real, fake: critic logits C for true and repaired images. No sigmoid in the network: it comes after the
+            subtraction.
+    """
+    return (F.softplus(real - mean(fake)).mean() + F.softplus(-(fake - mean(real))).mean()) / 2
+
+
+def ragan_discriminator(real: Tensor, fake: Tensor, mean: Mean = torch.mean) -> Tensor:
+    """Relativistic average adversarial loss of the discriminator. Eq. (24).
+
+    The patent sets it equal to the generator's loss, with which both networks would pull the same way; here, as
+    in Jolicoeur-Martineau (2018), real and fake are swapped.
+    """
+    return ragan_generator(fake, real, mean)
+
+
+# --- the baselines --------------------------------------------------------------------------------------------------
+
+
+def bce_generator(fake: Tensor) -> Tensor:
+    """Non-saturating loss of the generator on logits (Context Encoder)."""
+    return F.softplus(-fake).mean()
+
+
+def bce_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Binary cross-entropy of the discriminator on logits (Context Encoder)."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def hinge_generator(fake: Tensor) -> Tensor:
+    """Hinge loss of the generator (Gated Convolution)."""
+    return -fake.mean()
+
+
+def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Hinge loss of the discriminator, the mean of both halves (Gated Convolution)."""
+    return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
+
+
+def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Difference of the critic's means (Contextual Attention)."""
+    return fake.mean() - real.mean()
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, hole: Tensor, chance: Tensor
+) -> Tensor:
+    """Gradient penalty of WGAN-GP, of the hole's pixels only, target norm 1 (Contextual Attention).
+
+    Args:
+        critic: image (B, 3, h, w) -> score (B, ...).
+        real, fake: images (B, 3, h, w); a random point on the line between each pair is tried.
+        hole: hole mask of them (B, 1, h, w).
+        chance: where on the line, (B, 1, 1, 1), uniform in [0, 1).
+    """
+    between = torch.lerp(real.detach(), fake.detach(), chance).requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    norm = ((gradient * hole).square().sum((1, 2, 3)) + 1e-12).sqrt()  # the root of 0 has no gradient
+    return (norm - 1).square().mean()
+
+
+def discount(hole: Tensor, rate: float = 0.9) -> Tensor:
+    """Spatial discount (B, 1, h, w): rate to the power of a hole pixel's distance to the nearest known pixel.
+
+    Contextual Attention defines it for a rectangle, by the distance to its sides along either axis. For a hole of any
+    shape the distance is counted the same way, in steps of a 3x3 dilation of the known pixels; for a rectangle both
+    agree. Known pixels have weight 1.
+    """
+    weight = torch.ones_like(hole)
+    left = hole
+    value = 1.0
+    for _ in range(max(hole.shape[-2:]) // 2):
+        # What is still hole after one more ring of known pixels has grown inwards. The picture's border is not known.
+        left = -F.max_pool2d(-left, 3, 1, 1)
+        value *= rate
+        if value < 1e-2:  # beyond 43 pixels the weight no longer matters
+            break
+        weight = torch.where(left > 0, value, weight)
+    return weight
+
+
+def weighted_l1(output: Tensor, image: Tensor, weight: Tensor) -> Tensor:
+    """Mean of weight * |output - image| over all pixels; ``weight`` is (B, 1, H, W)."""
+    return (weight * (output - image).abs()).mean()

@@ -1,0 +1,305 @@
+"""A method = generator + critic + losses + optimiser settings. The rows of the comparison table are these entries.
+
+Training knows no method by name. It builds the generator and the critic, asks for the two losses, and adds up what
+they return.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from faceinpaint import losses
+from faceinpaint.backbones import Backbone
+from faceinpaint.errors import ConfigError
+from faceinpaint.masks import composite
+from faceinpaint.models import Output
+from faceinpaint.models.context_encoder import ContextEncoder
+from faceinpaint.models.contextual_attention import ContextualAttention
+from faceinpaint.models.discriminators import (
+    ContextEncoderCritic,
+    DeepFillCritic,
+    PatchGAN,
+    SNPatchGAN,
+    crop,
+    local_window,
+)
+from faceinpaint.models.facial_style import FacialStyle
+from faceinpaint.models.floors import MeanFill, Telea
+from faceinpaint.models.gated_conv import GatedConv
+from faceinpaint.presets import Preset
+from faceinpaint.regions import n_regions
+
+TAPS = {
+    "vgg19": (("relu1_1", "relu2_1", "relu3_1"), ("relu2_2", "relu3_4")),
+    "squeezenet1_1": (("relu1", "fire2", "fire4"), ("fire2", "fire4")),
+}
+"""For each frozen network the feature maps of the perceptual loss, and those of the style loss."""
+
+
+class Batch(NamedTuple):
+    """What one training step sees.
+
+    Attributes:
+        image: (B, 3, H, W) in [-1, 1].
+        hole: (B, 1, H, W), 1 = hole.
+        regions: parsing map (B, H, W), 0 = other.
+        chance: (B, 1, 1, 1) uniform in [0, 1), the same whatever the number of devices.
+    """
+
+    image: Tensor
+    hole: Tensor
+    regions: Tensor
+    chance: Tensor
+
+
+class Step(NamedTuple):
+    """What a loss sees: the batch, the generator's output, the critic, and the frozen network if one is used.
+
+    Attributes:
+        mean: mean of critic outputs over the batches of all devices.
+        options: the method's loss options.
+    """
+
+    batch: Batch
+    output: Output
+    critic: nn.Module
+    backbone: Backbone | None
+    mean: losses.Mean
+    options: dict[str, Any]
+
+
+Loss = Callable[[Step], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the comparison table.
+
+    Attributes:
+        name: on the command line and in records.
+        title: in the table.
+        generator: class of the generator.
+        sizes: its width arguments at a preset.
+        critic: builds the critic, given the preset; None for methods that are not trained.
+        generator_loss, critic_loss: weighted terms by name; the loss is their sum.
+        options: loss options and their defaults.
+        lr: learning rate of the paper; critic_lr: that of the critic as a multiple of it.
+        betas: of Adam.
+        perceptual: a frozen network is looked through.
+        uses_map: the generator looks at the parsing map.
+    """
+
+    name: str
+    title: str
+    generator: type[nn.Module]
+    sizes: Callable[[Preset], dict[str, Any]]
+    critic: Callable[[Preset], nn.Module] | None = None
+    generator_loss: Loss | None = None
+    critic_loss: Loss | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    lr: float = 1e-4
+    critic_lr: float = 1.0
+    betas: tuple[float, float] = (0.5, 0.999)
+    perceptual: bool = False
+    uses_map: bool = False
+
+    def split_options(self, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Options by name -> (arguments of the generator, loss options with their defaults).
+
+        Raises:
+            ConfigError: an option is neither, or a loss option is of another type than its default.
+        """
+        of_model = [p for p in inspect.signature(self.generator).parameters if p not in ("n", "size")]
+        model, loss = {}, dict(self.options)
+        for name, value in given.items():
+            if name in self.options:
+                default = self.options[name]
+                if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+                    value = float(value)
+                if type(value) is not type(default):
+                    kind = type(default).__name__
+                    raise ConfigError(f"{self.name} option {name} is {value!r}", f"Give it a value of type {kind}")
+                loss[name] = value
+            elif name in of_model:
+                model[name] = value
+            else:
+                known = ", ".join([*of_model, *self.options]) or "none"
+                raise ConfigError(f"{self.name} has no option {name!r}", f"Its options are: {known}")
+        return model, loss
+
+    def build(self, preset: Preset, merge: str = "regions", options: dict[str, Any] | None = None) -> nn.Module:
+        """The generator with fresh weights.
+
+        Args:
+            preset: gives size and widths.
+            merge: how classes become regions (:data:`faceinpaint.regions.MERGES`).
+            options: arguments of the generator that differ from the preset's.
+        """
+        arguments = self.sizes(preset) | (options or {})
+        if self.uses_map:
+            arguments["n"] = n_regions(merge)
+        return self.generator(**arguments)
+
+
+# --- losses of each method ------------------------------------------------------------------------------------------
+
+
+def _facial_generator(s: Step) -> dict[str, Tensor]:
+    out, image, o = s.output.image, s.batch.image, s.options
+    terms = {"reconstruction": losses.reconstruction(out, image)}
+    judged = composite(out, image, s.batch.hole) if o["judge"] == "composite" else out
+    if s.backbone is not None and (o["perceptual"] or o["style"]):
+        perceptual_taps, style_taps = TAPS[s.backbone.name]
+        taps = {*perceptual_taps, *style_taps}
+        seen = s.backbone(judged, taps)
+        with torch.no_grad():
+            true = s.backbone(image, taps)
+        terms["perceptual"] = losses.perceptual(seen, true, perceptual_taps)
+        terms["style"] = losses.style(seen, true, style_taps)
+    if o["adversarial"]:
+        fake = s.critic(judged, s.batch.hole)
+        if o["gan"] == "hinge":
+            terms["adversarial"] = losses.hinge_generator(fake)
+        else:
+            with torch.no_grad():
+                real = s.critic(image, s.batch.hole)
+            terms["adversarial"] = losses.ragan_generator(real, fake, s.mean)
+    return losses.generator_loss(terms, {name: o[name] for name in losses.LAMBDAS})
+
+
+def _facial_critic(s: Step) -> dict[str, Tensor]:
+    if not s.options["adversarial"]:
+        return {}
+    out = s.output.image
+    judged = composite(out, s.batch.image, s.batch.hole) if s.options["judge"] == "composite" else out
+    real, fake = s.critic(s.batch.image, s.batch.hole), s.critic(judged, s.batch.hole)
+    if s.options["gan"] == "hinge":
+        return {"critic": losses.hinge_discriminator(real, fake)}
+    return {"critic": losses.ragan_discriminator(real, fake, s.mean)}
+
+
+def _encoder_generator(s: Step) -> dict[str, Tensor]:
+    # The random-region variant pastes its result into the hole before it is judged (train_random.lua).
+    repaired = composite(s.output.image, s.batch.image, s.batch.hole)
+    return {
+        "reconstruction": s.options["reconstruction"] * (repaired - s.batch.image).square().mean(),
+        "adversarial": s.options["adversarial"] * losses.bce_generator(s.critic(repaired, s.batch.hole)),
+    }
+
+
+def _encoder_critic(s: Step) -> dict[str, Tensor]:
+    repaired = composite(s.output.image, s.batch.image, s.batch.hole)
+    real, fake = s.critic(s.batch.image, s.batch.hole), s.critic(repaired, s.batch.hole)
+    return {"critic": losses.bce_discriminator(real, fake)}
+
+
+def _attention_generator(s: Step) -> dict[str, Tensor]:
+    image, hole, coarse, fine = s.batch.image, s.batch.hole, s.output.coarse, s.output.image
+    # The paper's L1 looks at the patch of its rectangular hole; here, at the hole itself, discounted inwards.
+    inside = losses.discount(hole) * hole / hole.mean().clamp(min=1e-6)
+    outside = (1 - hole) / (1 - hole).mean().clamp(min=1e-6)
+    l1, ae = (
+        1.2 * losses.weighted_l1(coarse, image, where) + losses.weighted_l1(fine, image, where)
+        for where in (inside, outside)
+    )
+    scores = s.critic(composite(fine, image, hole), hole)
+    return {
+        "hole": s.options["hole"] * l1,
+        "known": s.options["known"] * ae,
+        "adversarial": -s.options["adversarial"] * sum(score.mean() for score in scores),
+    }
+
+
+def _attention_critic(s: Step) -> dict[str, Tensor]:
+    image, hole, critic = s.batch.image, s.batch.hole, s.critic
+    repaired = composite(s.output.image, image, hole)
+    real, fake = critic(image, hole), critic(repaired, hole)
+    window = local_window(hole, critic.window)
+    patch = [crop(x, window, critic.window) for x in (image, repaired, hole)]
+    penalty = losses.gradient_penalty(critic.whole, image, repaired, hole, s.batch.chance)
+    penalty = penalty + losses.gradient_penalty(critic.local, *patch, s.batch.chance)
+    return {
+        "critic": sum(losses.wasserstein_discriminator(r, f) for r, f in zip(real, fake, strict=True)),
+        "penalty": s.options["penalty"] * penalty,
+    }
+
+
+def _gated_generator(s: Step) -> dict[str, Tensor]:
+    image, hole = s.batch.image, s.batch.hole
+    both = losses.reconstruction(s.output.coarse, image) + losses.reconstruction(s.output.image, image)
+    fake = s.critic(composite(s.output.image, image, hole), hole)
+    return {
+        "reconstruction": s.options["reconstruction"] * both,
+        "adversarial": s.options["adversarial"] * losses.hinge_generator(fake),
+    }
+
+
+def _gated_critic(s: Step) -> dict[str, Tensor]:
+    repaired = composite(s.output.image, s.batch.image, s.batch.hole)
+    real, fake = s.critic(s.batch.image, s.batch.hole), s.critic(repaired, s.batch.hole)
+    return {"critic": losses.hinge_discriminator(real, fake)}
+
+
+# --- the rows -------------------------------------------------------------------------------------------------------
+
+
+def _scaled(width: float, preset: Preset, step: int = 4) -> int:
+    return max(step, round(width * preset.baseline_scale / step) * step)
+
+
+METHODS = {
+    m.name: m
+    for m in (
+        Method("mean-fill", "Mean colour", MeanFill, lambda p: {}),
+        Method("telea", "Telea (classical)", Telea, lambda p: {}),
+        Method(
+            "context-encoder", "CE", ContextEncoder,
+            lambda p: {"size": p.size, "width": _scaled(64, p), "bottleneck": _scaled(4000, p)},
+            lambda p: ContextEncoderCritic(p.size, _scaled(64, p)),
+            _encoder_generator, _encoder_critic,
+            {"reconstruction": 0.999, "adversarial": 0.001}, lr=2e-3, critic_lr=0.1,
+        ),
+        Method(
+            "contextual-attention", "CA", ContextualAttention,
+            lambda p: {"width": _scaled(32, p)},
+            lambda p: DeepFillCritic(p.size, _scaled(64, p)),
+            _attention_generator, _attention_critic,
+            {"hole": 1.2, "known": 1.2, "adversarial": 0.001, "penalty": 10.0}, betas=(0.5, 0.9),
+        ),
+        Method(
+            "gated-conv", "DF2", GatedConv,
+            lambda p: {"width": _scaled(48, p)},
+            lambda p: SNPatchGAN(_scaled(64, p)),
+            _gated_generator, _gated_critic,
+            {"reconstruction": 1.0, "adversarial": 1.0},
+        ),
+        Method(
+            "facial-style", "Ours", FacialStyle,
+            lambda p: {"width": p.width, "style_width": p.style_width, "style_ups": p.style_ups, "heads": p.heads},
+            lambda p: PatchGAN(p.critic_width),
+            _facial_generator, _facial_critic,
+            losses.LAMBDAS | {"gan": "ragan", "judge": "raw"}, betas=(0.0, 0.9), perceptual=True, uses_map=True,
+        ),
+    )
+}  # fmt: skip
+"""The rows of the comparison table, in its order."""
+
+TRAINED = tuple(name for name, m in METHODS.items() if m.critic is not None)
+"""Methods that ``faceinpaint train`` accepts."""
+
+
+def method(name: str) -> Method:
+    """A method by name.
+
+    Raises:
+        ConfigError: the name is unknown.
+    """
+    if name not in METHODS:
+        raise ConfigError(f"unknown method {name!r}", f"Use one of {', '.join(METHODS)}")
+    return METHODS[name]

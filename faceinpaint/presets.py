@@ -1,0 +1,115 @@
+"""Presets: everything that decides what a run costs, in one flat dataclass.
+
+``smoke`` is minutes for the whole table on a CPU, ``cpu`` about an hour a method, ``gpu`` 256x256 on one GPU,
+``paper`` 256x256 on 28,000 faces and several GPUs. All methods of one preset are trained alike: the same faces, holes,
+number of images, batch and schedule.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from faceinpaint.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One scale of the whole reproduction.
+
+    Attributes:
+        name: what it is called in records.
+        size: side of the square pictures in pixels.
+        faces: drawn training faces (real faces are as many as the folder holds).
+        holes: drawn training holes (likewise).
+        pairs_per_bin: test pairs for each of the six bins of hole fraction, drawn faces.
+        images: training images that each generator sees.
+        batch: images a step, over all devices.
+        lr: learning rate of every generator; None for that of its paper.
+        decay: share of the training, at its end, over which learning rates fall linearly to zero.
+        ema: decay of the running mean of the generator's weights, which is what is evaluated.
+        critic_steps: discriminator steps for each generator step (Contextual Attention's paper took five).
+        width: channels of the first layer of the facial-style generator.
+        style_width: the same of its style network.
+        style_ups: see :class:`faceinpaint.models.facial_style.StyleExtractNet`.
+        heads: see :class:`faceinpaint.models.facial_style.AdaptiveFusion`.
+        baseline_scale: width of the baselines as a share of their papers'.
+        critic_width: channels of the first layer of the facial-style discriminator.
+        backbone: frozen network of the perceptual and style losses, "vgg19" or "squeezenet1_1".
+        precision: as Lightning Fabric names it.
+        compile: torch.compile and channels_last on a GPU.
+        checkpoint_every: images between checkpoints. sample_every: images between sample pictures.
+    """
+
+    name: str
+    size: int = 64
+    faces: int = 512
+    holes: int = 512
+    pairs_per_bin: int = 8
+    images: int = 1_024
+    batch: int = 16
+    lr: float | None = 5e-4
+    decay: float = 0.3
+    ema: float = 0.99
+    critic_steps: int = 1
+    width: int = 16
+    style_width: int = 8
+    style_ups: int = 2
+    heads: str = "shared"
+    baseline_scale: float = 0.25
+    critic_width: int = 16
+    backbone: str = "squeezenet1_1"
+    precision: str = "32-true"
+    compile: bool = False
+    checkpoint_every: int = 512
+    sample_every: int = 512
+
+
+PRESETS = {
+    p.name: p
+    for p in (
+        Preset("smoke"),
+        Preset(
+            "cpu", faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998, checkpoint_every=2_048,
+            sample_every=8_192,
+        ),
+        Preset(
+            "gpu", size=256, faces=8_192, holes=8_192, pairs_per_bin=500, images=400_000, batch=32, lr=2e-4, ema=0.999,
+            width=32, style_width=32, style_ups=3, baseline_scale=1.0, critic_width=64, backbone="vgg19",
+            precision="bf16-mixed", compile=True, checkpoint_every=40_000, sample_every=40_000,
+        ),
+        Preset(
+            "paper", size=256, faces=28_000, holes=28_000, pairs_per_bin=2_000, images=8_000_000, batch=128, lr=None,
+            ema=0.9995, width=64, style_width=64, style_ups=3, heads="separate", baseline_scale=1.0, critic_width=64,
+            backbone="vgg19", precision="bf16-mixed", compile=True, checkpoint_every=100_000, sample_every=200_000,
+        ),
+    )
+}  # fmt: skip
+
+
+def preset(name: str, **changes: Any) -> Preset:
+    """A preset by name, with fields replaced.
+
+    Raises:
+        ConfigError: the name or a field is unknown, or a value is of the wrong type or out of range.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"unknown preset {name!r}", f"Use one of {', '.join(PRESETS)}")
+    kinds = {f.name: type(getattr(PRESETS["smoke"], f.name)) for f in dataclasses.fields(Preset)}
+    for field, value in changes.items():
+        if field not in kinds or field == "name":
+            raise ConfigError(f"unknown setting {field!r}", f"Settings of a preset are {', '.join(list(kinds)[1:])}")
+        kind = kinds[field]
+        if field == "lr" and value is None:
+            continue
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            changes[field] = value = float(value)
+        if type(value) is not kind:
+            raise ConfigError(f"setting {field} is {value!r}", f"Give it a value of type {kind.__name__}")
+        if kind in (int, float) and not (value > 0 or (value == 0 and field in ("decay", "ema"))):
+            raise ConfigError(f"setting {field} is {value!r}", "Give it a positive number")
+    made = dataclasses.replace(PRESETS[name], **changes)
+    if made.size % 16 or made.size < 32:
+        raise ConfigError(f"setting size is {made.size}", "Give a multiple of 16, at least 32")
+    return made

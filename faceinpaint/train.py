@@ -1,0 +1,499 @@
+"""Training: one alternating loop for all methods, exact to the bit when it is interrupted and resumed.
+
+Nothing random is carried from step to step. Which faces and holes a step sees, and how they are mirrored, follows
+from the seed and the number of the step, so a resumed run needs only the weights, the optimisers' moments and the
+step to go on as if nothing had happened. With several devices every process draws the whole batch's plan and takes
+its share of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from faceinpaint import weights
+from faceinpaint.backbones import Backbone, load_backbone
+from faceinpaint.errors import CheckpointError, ConfigError, DataError, TrainingError
+from faceinpaint.faces import FaceSet
+from faceinpaint.masks import HoleSet, composite
+from faceinpaint.methods import Batch, Method, Step, method
+from faceinpaint.presets import Preset, preset
+from faceinpaint.regions import MERGES, region_table
+
+Progress = Callable[[int, str], None]
+"""Told how many images more were trained on, and one line on how it goes."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides the weights that come out, but the pictures themselves.
+
+    Attributes:
+        method: one of :data:`faceinpaint.methods.TRAINED`.
+        preset: sizes and budget.
+        options: of the model or its losses, those that differ from the default.
+        merge: how classes become regions; "none" trains without a parsing map.
+        seed: of weights, order, holes and mirroring.
+    """
+
+    method: str
+    preset: Preset
+    options: dict[str, Any] = field(default_factory=dict)
+    merge: str = "regions"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if method(self.method).critic is None:
+            raise ConfigError(f"method {self.method} is not trained", "Evaluate it as it is")
+        if self.merge not in MERGES:
+            raise ConfigError(f"unknown merge {self.merge!r}", f"Use one of {', '.join(MERGES)}")
+        method(self.method).split_options(self.options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], path: Path) -> Config:
+        """From JSON.
+
+        Raises:
+            ConfigError: a key is missing or unknown, or a value cannot be used.
+        """
+        content = dict(content)
+        try:
+            fields = dict(content.pop("preset"))
+            return cls(preset=preset(fields.pop("name"), **fields), **content)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"it does not describe a run ({error})", "Train again", path) from None
+        except ConfigError as error:
+            raise ConfigError(error.problem, error.remedy, path) from None
+
+    def generator(self) -> nn.Module:
+        """The generator with fresh weights; the same ones for the same seed."""
+        chosen = method(self.method)
+        model, _ = chosen.split_options(self.options)
+        torch.manual_seed(self.seed)
+        return chosen.build(self.preset, self.merge, model)
+
+
+class Feed:
+    """Batches of faces, holes and parsing maps, from arrays in memory (or memory-mapped) to the device.
+
+    On a GPU the whole set moves there once, as bytes. Faces are mirrored at random, holes mirrored and turned. Every
+    face comes once an epoch; holes are drawn at random.
+
+    Args:
+        faces, holes: the training set, both of the same size in pixels.
+        batch: images a step over all processes.
+        seed: of order and mirroring.
+        merge: how classes become regions.
+        device: where batches are made.
+        rank, world: this process and their number; each takes its share of every batch.
+
+    Raises:
+        ConfigError: the batch cannot be shared out evenly.
+        DataError: sizes differ, or there is nothing to train on.
+    """
+
+    def __init__(
+        self, faces: FaceSet, holes: HoleSet, batch: int, seed: int = 0, merge: str = "regions",
+        device: torch.device | str = "cpu", rank: int = 0, world: int = 1,
+    ) -> None:  # fmt: skip
+        if not len(faces) or not len(holes):
+            raise DataError("there is nothing to train on", "Give at least one face and one hole")
+        if faces.images.shape[1:3] != holes.holes.shape[1:]:
+            raise DataError(
+                f"faces are {faces.size} pixels wide, holes {holes.holes.shape[2]}", "Prepare both at the same size"
+            )
+        if batch % world:
+            raise ConfigError(
+                f"a batch of {batch} cannot be shared by {world} processes", "Choose a multiple of their number"
+            )
+        with warnings.catch_warnings():
+            # A memory-mapped set is read-only, of which torch warns; nothing writes to it here.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self.arrays = tuple(torch.from_numpy(np.asarray(a)) for a in (faces.images, faces.labels, holes.holes))
+        self.device = torch.device(device)
+        if self.device.type != "cpu":
+            self.arrays = tuple(a.to(self.device) for a in self.arrays)
+        self.table = torch.from_numpy(region_table(merge)).to(self.device)
+        self.batch, self.seed, self.share = batch, seed, slice(rank * batch // world, (rank + 1) * batch // world)
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+
+    def plan(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of a step's whole batch: face indices, hole indices, eight-valued turns, and uniform numbers."""
+        count = len(self.arrays[0])
+        faces = np.empty(self.batch, np.int64)
+        for i, position in enumerate(range(step * self.batch, (step + 1) * self.batch)):
+            epoch, place = divmod(position, count)
+            if epoch != self._order[0]:
+                self._order = (epoch, np.random.default_rng([self.seed, 1, epoch]).permutation(count))
+            faces[i] = self._order[1][place]
+        rng = np.random.default_rng([self.seed, 2, step])
+        holes = rng.integers(len(self.arrays[2]), size=self.batch)
+        return faces, holes, rng.integers(16, size=self.batch), rng.random(self.batch, dtype=np.float32)
+
+    def __call__(self, step: int) -> Batch:
+        """This process's share of the batch of a step."""
+        which, holes_at, turns, chance = (torch.from_numpy(a[self.share]).to(self.device) for a in self.plan(step))
+        images, labels, holes = self.arrays
+        mirror = (turns & 1).bool()
+        image = images[which].permute(0, 3, 1, 2)
+        image = torch.where(mirror[:, None, None, None], image.flip(-1), image)
+        label = labels[which]
+        label = torch.where(mirror[:, None, None], label.flip(-1), label)
+        hole = holes[holes_at][:, None]
+        for bit, turned in ((2, lambda h: h.flip(-1)), (4, lambda h: h.flip(-2)), (8, lambda h: h.transpose(-1, -2))):
+            hole = torch.where((turns & bit).bool()[:, None, None, None], turned(hole), hole)
+        return Batch(
+            image.to(torch.float32).div_(127.5).sub_(1),
+            hole.to(torch.float32),
+            self.table[label.long()],
+            chance[:, None, None, None],
+        )
+
+
+def train(
+    config: Config, faces: FaceSet, holes: HoleSet, out: str | Path, *, backbone_weights: str | Path = "auto",
+    progress: Progress | None = None, accelerator: str = "cpu", devices: int | str = 1,
+) -> Path:  # fmt: skip
+    """Train one method, or go on where an earlier call stopped.
+
+    ``out`` receives ``config.json``, ``log.jsonl``, ``tensorboard/``, ``samples/``, ``checkpoints/`` and, at the end,
+    ``generator.safetensors`` with its JSON: the running mean of the generator's weights, which is what is evaluated.
+    Ctrl-C finishes the step, writes a checkpoint and raises KeyboardInterrupt.
+
+    Args:
+        config: what to train.
+        faces, holes: the training set.
+        out: folder of the run.
+        backbone_weights: see :func:`faceinpaint.backbones.load_backbone`.
+        progress: called after each step by the first process.
+        accelerator, devices: as Lightning Fabric names them.
+
+    Returns:
+        path of ``generator.safetensors``.
+
+    Raises:
+        CheckpointError: ``out`` holds another run, or a damaged checkpoint.
+        TrainingError: a loss or gradient is not finite.
+    """
+    out, p, chosen = Path(out), config.preset, method(config.method)
+    fabric = Fabric(
+        accelerator=accelerator, devices=devices, precision=p.precision,
+        strategy="auto" if devices == 1 else "ddp",
+    )  # fmt: skip
+    fabric.launch()
+    about = {
+        "config": config.to_dict(),
+        "data": {"faces": faces.source, "holes": holes.source, "face_count": len(faces), "hole_count": len(holes)},
+    }
+    final = out / "generator.safetensors"
+    if fabric.is_global_zero:
+        out.mkdir(parents=True, exist_ok=True)
+        _claim(out, about)
+    fabric.barrier()
+    if final.exists():
+        done = weights.load(final)[1]["images"]
+        if progress and fabric.is_global_zero:
+            progress(done, "already trained")
+        return final
+
+    backbone = load_backbone(p.backbone, backbone_weights) if chosen.perceptual else None
+    run = _Run(config, chosen, fabric, backbone)
+    start = run.restore(out / "checkpoints")
+    feed = Feed(faces, holes, p.batch, config.seed, config.merge, fabric.device, fabric.global_rank, fabric.world_size)
+    steps = -(-p.images // p.batch)
+    log = _Log(out, start) if fabric.is_global_zero else None
+    if progress and log:
+        progress(start * p.batch, "resumed" if start else "started")
+    with _ctrl_c() as stop:
+        for step in range(start, steps):
+            scalars = run.step(step, steps, feed)
+            done = (step + 1) * p.batch
+            due = [_passed(done, p.batch, every) for every in (p.checkpoint_every, p.sample_every)]
+            last = step + 1 == steps
+            if log and (last or any(due) or step % 10 == 0 or fabric.device.type == "cpu"):
+                values = {name: float(value) for name, value in scalars.items()}
+                if not all(np.isfinite(v) for v in values.values()):
+                    bad = ", ".join(f"{n} = {v}" for n, v in values.items() if not np.isfinite(v))
+                    remedy = "Start again with a lower lr, or with precision 32-true"
+                    raise TrainingError(f"training broke down at step {step} ({bad})", remedy, out)
+                log.scalars(step, done, values)
+                if progress:
+                    progress(p.batch, f"loss {values['generator']:.3f}")
+            elif log and progress:
+                progress(p.batch, "")
+            if log and (due[1] or last):
+                log.pictures(step, run.samples(feed(0)))
+            if due[0] or last or stop:
+                run.save(out / "checkpoints", step + 1)
+            if stop:
+                raise KeyboardInterrupt
+    if fabric.is_global_zero:
+        extra = about | {
+            "images": steps * p.batch,
+            "seconds": round(run.seconds, 1),
+            "device": device_name(fabric.device),
+            "devices": fabric.world_size,
+            "backbone": backbone.record() if backbone is not None else None,
+        }
+        weights.save(final, dict(run.ema.items()), extra)
+        log.close()
+    fabric.barrier()
+    return final
+
+
+class _Run:
+    """Networks, optimisers and what one step does with them."""
+
+    def __init__(self, config: Config, chosen: Method, fabric: Fabric, backbone: Backbone | None) -> None:
+        self.config, self.chosen, self.fabric, self.seconds = config, chosen, fabric, 0.0
+        p = config.preset
+        self.options = chosen.split_options(config.options)[1]
+        generator = config.generator()
+        torch.manual_seed(config.seed + 1)
+        critic = chosen.critic(p)
+        if p.compile and fabric.device.type == "cuda":
+            generator, critic = (m.to(fabric.device, memory_format=torch.channels_last) for m in (generator, critic))
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        self.lr = p.lr or chosen.lr
+        self.base = generator  # the module itself: names of its weights, not those of a wrapper
+        self.critic_base = critic
+        self.optimisers = []
+        wrapped = []
+        for network, lr in ((generator, self.lr), (critic, self.lr * chosen.critic_lr)):
+            optimiser = torch.optim.Adam(network.parameters(), lr, chosen.betas)
+            compiled = torch.compile(network) if p.compile and fabric.device.type == "cuda" else network
+            network, optimiser = fabric.setup(compiled, optimiser)
+            wrapped.append(network)
+            self.optimisers.append(optimiser)
+        self.generator, self.critic = wrapped
+        self.backbone = backbone.to(fabric.device) if backbone is not None else None
+        self.ema = {name: t.detach().clone() for name, t in self.base.state_dict().items()}
+
+    def step(self, step: int, steps: int, feed: Feed) -> dict[str, Tensor]:
+        """One generator step and the critic steps that go with it. Returns scalars to log, still on the device."""
+        began = time.monotonic()
+        p, fabric = self.config.preset, self.fabric
+        torch.manual_seed(hash((self.config.seed, step)) % 2**63)
+        left = 1 - step / steps
+        for optimiser, factor in zip(self.optimisers, (1.0, self.chosen.critic_lr), strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = self.lr * factor * (min(1.0, left / p.decay) if p.decay else 1.0)
+        optimise_g, optimise_d = self.optimisers
+        # The critic first, on faces of their own when it takes more than one step; the generator on the last batch.
+        for turn in range(p.critic_steps):
+            batch = feed(step * p.critic_steps + turn)
+            batch = batch._replace(image=batch.image.contiguous(memory_format=self._format()))
+            output = self.generator(batch.image, batch.hole, batch.regions)
+            seen = output._replace(image=output.image.detach())
+            terms = self.chosen.critic_loss(self._scene(batch, seen))
+            if terms:
+                optimise_d.zero_grad()
+                fabric.backward(sum(terms.values()))
+                optimise_d.step()
+            if turn + 1 < p.critic_steps:
+                del output, seen
+        self.critic_base.requires_grad_(False)
+        with fabric.no_backward_sync(self.critic, enabled=fabric.world_size > 1):
+            losses = self.chosen.generator_loss(self._scene(batch, output))
+        total = sum(losses.values())
+        optimise_g.zero_grad()
+        fabric.backward(total)
+        norm = torch.nn.utils.get_total_norm([q.grad for q in self.base.parameters() if q.grad is not None])
+        optimise_g.step()
+        self.critic_base.requires_grad_(True)
+        self._average(step)
+        self.seconds += time.monotonic() - began
+        scalars = {name: value.detach() for name, value in (losses | terms).items()}
+        return scalars | {"generator": total.detach(), "gradient": norm.detach()}
+
+    def _format(self) -> torch.memory_format:
+        gpu = self.config.preset.compile and self.fabric.device.type == "cuda"
+        return torch.channels_last if gpu else torch.contiguous_format
+
+    def _scene(self, batch: Batch, output: Any) -> Step:
+        return Step(batch, output, self.critic, self.backbone, self._mean, self.options)
+
+    def _mean(self, logits: Tensor) -> Tensor:
+        """Mean over the batches of all devices, with its gradient."""
+        if self.fabric.world_size == 1:
+            return logits.mean()
+        return self.fabric.all_gather(logits.mean(), sync_grads=True).mean()
+
+    def _average(self, step: int) -> None:
+        """Running mean of the generator's weights; a short memory at first, while they change fast."""
+        keep = min(self.config.preset.ema, (1 + step) / (10 + step))
+        current = self.base.state_dict()
+        floating = [n for n, t in self.ema.items() if t.is_floating_point()]
+        torch._foreach_lerp_([self.ema[n] for n in floating], [current[n] for n in floating], 1 - keep)
+        for name in self.ema.keys() - floating:
+            self.ema[name].copy_(current[name])
+
+    @torch.no_grad()
+    def samples(self, batch: Batch) -> np.ndarray:
+        """Rows of (true, damaged, repaired, composited) for the first faces, (H, W, 3) uint8, by the mean weights."""
+        batch = Batch(*(x[:4] for x in batch))
+        self.base.eval()
+        output = torch.func.functional_call(self.base, self.ema, (batch.image, batch.hole, batch.regions)).image
+        self.base.train()
+        damaged = batch.image * (1 - batch.hole)
+        columns = [batch.image, damaged, output, composite(output, batch.image, batch.hole)]
+        rows = torch.cat([torch.cat(list(c), dim=1) for c in columns], dim=2)
+        return ((rows.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+
+    # --- checkpoints
+
+    def save(self, folder: Path, step: int) -> None:
+        """Write ``folder/step-00000012``, then remove older ones."""
+        if self.fabric.is_global_zero:
+            tensors = {f"ema.{n}": t for n, t in self.ema.items()}
+            for kind, network in (("generator", self.base), ("critic", self.critic_base)):
+                tensors |= {f"{kind}.{n}": t for n, t in network.state_dict().items()}
+            for kind, optimiser in zip(("generator", "critic"), self.optimisers, strict=True):
+                for index, state in optimiser.state_dict()["state"].items():
+                    tensors |= {f"adam.{kind}.{index}.{n}": torch.as_tensor(v) for n, v in state.items()}
+            new = folder / f".step-{step:08d}.new"
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir(parents=True)
+            about = {"step": step, "seconds": self.seconds, "config": self.config.to_dict()}
+            weights.save(new / "state.safetensors", tensors, about)
+            target = folder / f"step-{step:08d}"
+            shutil.rmtree(target, ignore_errors=True)
+            new.rename(target)
+            for old in folder.iterdir():
+                if old != target:
+                    shutil.rmtree(old, ignore_errors=True)
+        self.fabric.barrier()
+
+    def restore(self, folder: Path) -> int:
+        """Load the newest checkpoint, if there is one; returns the step to go on with."""
+        found = sorted(folder.glob("step-*"))
+        if not found:
+            return 0
+        path = found[-1] / "state.safetensors"
+        tensors, about = weights.load(path)
+        if about.get("config") != json.loads(json.dumps(self.config.to_dict())):
+            raise CheckpointError("it belongs to another run", "Choose another folder, or the same settings", path)
+        groups: dict[str, dict[str, Tensor]] = {"ema": {}, "generator": {}, "critic": {}, "adam": {}}
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            groups[kind][rest] = tensor
+        weights.fill(self.base, groups["generator"], path)
+        weights.fill(self.critic_base, groups["critic"], path)
+        for name, tensor in groups["ema"].items():
+            self.ema[name].copy_(tensor)
+        for kind, optimiser in zip(("generator", "critic"), self.optimisers, strict=True):
+            state: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in groups["adam"].items():
+                owner, index, key = name.split(".")
+                if owner == kind:
+                    state.setdefault(int(index), {})[key] = tensor
+            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+        self.seconds = about["seconds"]
+        return about["step"]
+
+
+class _Log:
+    """``log.jsonl``, TensorBoard and sample pictures of a run; what was logged after the checkpoint is forgotten."""
+
+    def __init__(self, out: Path, start: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.out = out
+        path = out / "log.jsonl"
+        kept = [line for line in _lines(path) if json.loads(line)["step"] < start]
+        weights.write_text(path, "".join(kept))
+        self.file = path.open("a", encoding="utf-8")
+        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=start, max_queue=1000, flush_secs=60)
+
+    def scalars(self, step: int, images: int, values: dict[str, float]) -> None:
+        line = {"step": step, "images": images} | {n: float(f"{v:.6g}") for n, v in values.items()}
+        self.file.write(json.dumps(line) + "\n")
+        self.file.flush()
+        for name, value in values.items():
+            self.board.add_scalar(name, value, images)
+
+    def pictures(self, step: int, picture: np.ndarray) -> None:
+        from PIL import Image
+
+        folder = self.out / "samples"
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(picture).save(folder / f"{step + 1:08d}.png")
+        self.board.add_image("true, damaged, repaired, composited", picture, step, dataformats="HWC")
+
+    def close(self) -> None:
+        self.file.close()
+        self.board.close()
+
+
+def device_name(device: torch.device) -> str:
+    """What a results record calls a device: the GPU's name, or the CPU with its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _lines(path: Path) -> list[str]:
+    """Whole lines of a log; a last one cut short by a crash is dropped."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _passed(done: int, batch: int, every: int) -> bool:
+    """Whether the last ``batch`` of ``done`` images crossed a multiple of ``every``."""
+    return done // every > (done - batch) // every
+
+
+def _claim(out: Path, about: dict[str, Any]) -> None:
+    """Make ``out`` the folder of this run, or check that it already is."""
+    path = out / "config.json"
+    about = json.loads(json.dumps(about))
+    if path.exists():
+        held = weights.read_json(path)
+        if held != about:
+            differs = [k for k in about["config"] if held.get("config", {}).get(k) != about["config"][k]] or ["data"]
+            raise CheckpointError(
+                f"the folder holds another run (its {', '.join(differs)} differ)",
+                "Choose another folder, or delete it",
+                out,
+            )
+    else:
+        weights.write_json(path, about)
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[list[int]]:
+    """A list that is empty until Ctrl-C is pressed; a second Ctrl-C interrupts at once."""
+    pressed: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread: nothing to catch
+        yield pressed
+        return
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)

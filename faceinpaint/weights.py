@@ -1,0 +1,97 @@
+"""Tensors on disk: safetensors beside a JSON file that says what they are; written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from faceinpaint.errors import CheckpointError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name, then rename it: a reader sees the old file or the new one."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON the same way, readable by eye, one trailing newline."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        CheckpointError: the file is missing or is not a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError("there is no such file", "Check the path, or train first", path) from None
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"it cannot be read ({error})", "Restore the file or train again", path) from None
+    if not isinstance(content, dict):
+        raise CheckpointError("it does not hold a JSON object", "Restore the file or train again", path)
+    return content
+
+
+def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Write ``path`` (safetensors) and the JSON beside it, which holds ``about`` and the sha256 of the tensors."""
+    new = path.with_name(f".{path.name}.new")
+    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, new)
+    write_json(path.with_suffix(".json"), about | {"sha256": _sha256(new)})
+    os.replace(new, path)
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`save` wrote.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the tensors are not those that the JSON describes.
+    """
+    about = read_json(path.with_suffix(".json"))
+    if not path.is_file():
+        raise CheckpointError("there is no such file", "Check the path, or train first", path)
+    if _sha256(path) != about.get("sha256"):
+        raise CheckpointError(
+            "its sha256 is not the one in the JSON file beside it", "Copy both files again, or train again", path
+        )
+    try:
+        return load_file(path), about
+    except (SafetensorError, OSError) as error:
+        problem = f"it is not a safetensors file ({error})"
+        raise CheckpointError(problem, "Copy it again, or train again", path) from None
+
+
+def fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Load tensors into a module.
+
+    Raises:
+        CheckpointError: a name or shape does not fit: the weights of another method, width or option.
+    """
+    own = module.state_dict()
+    wrong = sorted(own.keys() ^ tensors.keys()) or sorted(k for k in own if own[k].shape != tensors[k].shape)
+    if wrong:
+        raise CheckpointError(
+            f"its tensors do not fit {type(module).__name__} (for one, {wrong[0]})",
+            "Use weights of the same method, width and options",
+            path,
+        )
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            own[name].copy_(tensor)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
