@@ -39,6 +39,8 @@ class ContextEncoder(nn.Module):
         ConfigError: ``size`` is not such a power of two.
     """
 
+    fill: Tensor
+
     def __init__(self, size: int = 256, width: int = 64, bottleneck: int = 4000, centre: bool = False) -> None:
         super().__init__()
         if size < 32:

@@ -223,7 +223,8 @@ class SameConv2d(nn.Conv2d):
     def reset_parameters(self) -> None:
         """Glorot uniform weights, zero bias."""
         nn.init.xavier_uniform_(self.weight)
-        nn.init.zeros_(self.bias)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, ceil(H / stride), ceil(W / stride))."""

@@ -92,17 +92,17 @@ class DeepFillCritic(nn.Module):
     ``size`` and windows of ``window`` pixels.
 
     Args:
-        size: side of the pictures (256 in the paper), a multiple of 32.
+        size: side of the pictures (256 in the paper), a multiple of 16.
         width: channels of the first convolutions (64 in the paper).
 
     Raises:
-        ConfigError: ``size`` is not a positive multiple of 32.
+        ConfigError: ``size`` is not a positive multiple of 16.
     """
 
     def __init__(self, size: int = 256, width: int = 64) -> None:
         super().__init__()
-        if size < 32 or size % 32:
-            raise ConfigError(f"the DeepFill critics cannot be built for size {size}", "Use a multiple of 32")
+        if size < 16 or size % 16:
+            raise ConfigError(f"the DeepFill critics cannot be built for size {size}", "Use a multiple of 16")
         self.window = size // 2
         self.whole = WassersteinCritic(size, (width, 2 * width, 4 * width, 4 * width))
         self.local = WassersteinCritic(self.window, (width, 2 * width, 4 * width, 8 * width))
@@ -134,7 +134,8 @@ class WassersteinCritic(nn.Module):
         for before, after in pairwise((3, *channels)):
             layers += [SameConv2d(before, after, 5, 2), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers)
-        self.score = nn.Linear(channels[-1] * (size // 2 ** len(channels)) ** 2, 1)
+        side = -(-size // 2 ** len(channels))  # rounded up, as SAME padding does
+        self.score = nn.Linear(channels[-1] * side**2, 1)
         nn.init.xavier_uniform_(self.score.weight)
         nn.init.zeros_(self.score.bias)
 
