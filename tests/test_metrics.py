@@ -270,6 +270,21 @@ def test_lpips_agrees_with_torchmetrics_on_the_same_weights(realdata: Path, netw
     assert torch.allclose(lpips(image, true, backbone).float(), expected, atol=1e-5)
 
 
+@pytest.mark.realdata
+def test_lpips_of_its_authors_reference_pictures(realdata: Path) -> None:
+    """The authors print 0.722 and 0.138 for imgs/ex_ref.png against ex_p0.png and ex_p1.png."""
+    folder = realdata / "lpips-reference"
+    if not (folder / "ex_ref.png").is_file():
+        pytest.skip(f"no {folder}: put imgs/ex_*.png of github.com/richzhang/PerceptualSimilarity there")
+    batch = [
+        torch.from_numpy(np.array(Image.open(folder / f"ex_{name}.png").convert("RGB"))).permute(2, 0, 1)[None]
+        for name in ("ref", "p0", "p1")
+    ]
+    backbone = load_backbone("alexnet", realdata / "weights")
+    found = lpips(torch.cat(batch[1:]), batch[0].expand(2, -1, -1, -1), backbone)
+    assert found.tolist() == pytest.approx([0.722, 0.138], abs=6e-4)
+
+
 # --------------------------------------------------------------------------------------- Frechet distance, KID
 
 
