@@ -23,6 +23,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from faceinpaint.errors import ConfigError
 from faceinpaint.models import Output
@@ -165,10 +166,10 @@ class AdaptiveFusion(nn.Module):
         super().__init__()
         self.fusion, self.heads = fusion, heads
         # Factor 0 is gamma, factor 1 is beta. One linear layer for each region: (2, n, 256, channels).
-        self.weight = nn.Parameter(torch.empty(2, n, STYLE_DIM, channels))
+        self.weight = nn.Parameter(torch.empty(2, n, STYLE_DIM, channels).normal_(0, 0.02))
         self.bias = nn.Parameter(torch.zeros(2, n, channels))
         if heads == "separate":
-            self.weight_global = nn.Parameter(torch.empty(2, n, STYLE_DIM, channels))
+            self.weight_global = nn.Parameter(torch.empty(2, n, STYLE_DIM, channels).normal_(0, 0.02))
             self.bias_global = nn.Parameter(torch.zeros(2, n, channels))
         if fusion == "learned":
             self.alpha = nn.Parameter(torch.zeros(2, n))
@@ -235,6 +236,7 @@ class _RegionAffine(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad):
         x, gamma, labels, weight, mean, rstd = ctx.saved_tensors
         flat, g = x.flatten(2), grad.flatten(2)  # (B, C, P)
@@ -281,7 +283,8 @@ def region_affine(
     if weight is None:
         var, mean = torch.var_mean(exact, dim=2, correction=0)
     else:
-        share = (weight / weight.sum(1, keepdim=True)).to(exact.dtype)[..., None]  # (B, P, 1)
+        share = weight.to(exact.dtype)[..., None]  # (B, P, 1)
+        share = share / share.sum(1, keepdim=True)
         mean = (exact @ share)[..., 0]
         var = ((exact - mean[..., None]).square() @ share)[..., 0]
     rstd = torch.rsqrt(var + eps)
@@ -487,8 +490,8 @@ class FacialStyle(nn.Module):
         """Repair a face.
 
         Args:
-            image: photograph (B, 3, H, W) in [-1, 1], H and W multiples of 16 (32 under R2); what lies under the
-                hole is blanked first.
+            image: photograph (B, 3, H, W) in [-1, 1], H and W multiples of 16, from 32 up (under R2 of 32,
+                from 64 up); what lies under the hole is blanked first.
             hole: hole mask (B, 1, H, W), 1 = hole.
             regions: parsing map (B, H, W), 0 = other, 1..n. The patent takes it from the undamaged photograph.
 
