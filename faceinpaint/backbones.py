@@ -19,6 +19,7 @@ import os
 import re
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from http.client import HTTPException
 from importlib.util import find_spec
@@ -38,7 +39,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """A frozen feature network that starts from RGB in [-1, 1] and gives the activations asked for by name.
 
     Attributes:
@@ -59,15 +60,24 @@ class Backbone(nn.Module):
     heads_file: ClassVar[tuple[str, str] | None] = None
     """LPIPS v0.1 heads inside the installed torchmetrics package, and their sha256."""
 
-    def __init__(self, features: nn.Sequential) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
         super().__init__()
-        self.features = features
+        self.features = nn.Sequential(*self.layers())
         self.heads = nn.ParameterList()
         self.provenance, self.sha256, self.trained = "", "", False
-        for key, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
-            # From the mean and deviation of [0, 1] to those of [-1, 1].
-            values = [2 * v - 1 if key == "mean" else 2 * v for v in values]
-            self.register_buffer(key, torch.tensor(values, device="cpu").view(1, 3, 1, 1), persistent=False)
+        # From the mean and deviation of pixels in [0, 1] to those of pixels in [-1, 1].
+        mean = 2 * torch.tensor(IMAGENET_MEAN, device="cpu") - 1
+        std = 2 * torch.tensor(IMAGENET_STD, device="cpu")
+        self.register_buffer("mean", mean.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", std.view(1, 3, 1, 1), persistent=False)
+
+    @staticmethod
+    @abstractmethod
+    def layers() -> list[nn.Module]:
+        """The layers of ``features``, in torchvision's order."""
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -141,7 +151,8 @@ class VGG19(Backbone):
         "relu5_1": 29, "relu5_2": 31, "relu5_3": 33, "relu5_4": 35,
     }  # fmt: skip
 
-    def __init__(self) -> None:
+    @staticmethod
+    def layers() -> list[nn.Module]:
         layers: list[nn.Module] = []
         inputs = 3
         for width, convolutions in ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4)):
@@ -150,7 +161,7 @@ class VGG19(Backbone):
             for _ in range(convolutions):
                 layers += _conv(inputs, width, 3, padding=1)
                 inputs = width
-        super().__init__(nn.Sequential(*layers))
+        return layers
 
 
 class AlexNet(Backbone):
@@ -162,18 +173,17 @@ class AlexNet(Backbone):
     layer_of: ClassVar[dict[str, int]] = {"relu1": 1, "relu2": 4, "relu3": 7, "relu4": 9, "relu5": 11}
     heads_file = ("alex.pth", "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0")
 
-    def __init__(self) -> None:
-        super().__init__(
-            nn.Sequential(
-                *_conv(3, 64, 11, stride=4, padding=2),
-                nn.MaxPool2d(3, 2),
-                *_conv(64, 192, 5, padding=2),
-                nn.MaxPool2d(3, 2),
-                *_conv(192, 384, 3, padding=1),
-                *_conv(384, 256, 3, padding=1),
-                *_conv(256, 256, 3, padding=1),
-            )
-        )
+    @staticmethod
+    def layers() -> list[nn.Module]:
+        return [
+            *_conv(3, 64, 11, stride=4, padding=2),
+            nn.MaxPool2d(3, 2),
+            *_conv(64, 192, 5, padding=2),
+            nn.MaxPool2d(3, 2),
+            *_conv(192, 384, 3, padding=1),
+            *_conv(384, 256, 3, padding=1),
+            *_conv(256, 256, 3, padding=1),
+        ]
 
 
 class Fire(nn.Module):
@@ -201,23 +211,22 @@ class SqueezeNet(Backbone):
     }  # fmt: skip
     heads_file = ("squeeze.pth", "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76")
 
-    def __init__(self) -> None:
-        super().__init__(
-            nn.Sequential(
-                *_conv(3, 64, 3, stride=2),
-                nn.MaxPool2d(3, 2, ceil_mode=True),
-                Fire(64, 16, 64),
-                Fire(128, 16, 64),
-                nn.MaxPool2d(3, 2, ceil_mode=True),
-                Fire(128, 32, 128),
-                Fire(256, 32, 128),
-                nn.MaxPool2d(3, 2, ceil_mode=True),
-                Fire(256, 48, 192),
-                Fire(384, 48, 192),
-                Fire(384, 64, 256),
-                Fire(512, 64, 256),
-            )
-        )
+    @staticmethod
+    def layers() -> list[nn.Module]:
+        return [
+            *_conv(3, 64, 3, stride=2),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
+            Fire(64, 16, 64),
+            Fire(128, 16, 64),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
+            Fire(128, 32, 128),
+            Fire(256, 32, 128),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
+            Fire(256, 48, 192),
+            Fire(384, 48, 192),
+            Fire(384, 64, 256),
+            Fire(512, 64, 256),
+        ]
 
 
 NETWORKS: dict[str, type[Backbone]] = {net.name: net for net in (VGG19, AlexNet, SqueezeNet)}
@@ -393,7 +402,7 @@ def _filled(net: type[Backbone], features: dict[str, Tensor], heads: list[Tensor
         backbone = net()
     last = max(int(key.partition(".")[0]) for key in features)
     deepest = min((layer for layer in net.layer_of.values() if layer >= last), default=last)
-    backbone.features = backbone.features[: deepest + 1]
+    backbone.features = nn.Sequential(*list(backbone.features)[: deepest + 1])
     backbone.features.load_state_dict({key: v.float() for key, v in features.items()}, strict=True, assign=True)
     if heads:
         shapes = [tuple(head.shape) for head in heads]
