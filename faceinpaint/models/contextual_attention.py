@@ -198,7 +198,8 @@ def nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Nearest-neighbour resize of (B, C, H, W) with first and last row and column kept, as the original's TensorFlow.
 
     So halving takes every even row in the first half and every odd row in the second, unlike
-    :func:`torch.nn.functional.interpolate`. (Doubling is the same in both.)
+    :func:`torch.nn.functional.interpolate`. (Doubling is the same in both.) The hole shrinks this way too, as in the
+    original, so strokes thinner than the step can slip through the sieve and be offered for borrowing.
     """
     for dim, new in zip((-2, -1), size, strict=True):
         old = x.shape[dim]
@@ -228,12 +229,11 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, ceil(H / stride), ceil(W / stride))."""
-        pads: list[int] = []
-        for side in (x.shape[-1], x.shape[-2]):
-            k, s, d = self.kernel_size[0], self.stride[0], self.dilation[0]
-            total = max((-(-side // s) - 1) * s + (k - 1) * d + 1 - side, 0)
-            pads += [total // 2, total - total // 2]
-        return super().forward(F.pad(x, pads))
+        (k, _), (s, _), (d, _) = self.kernel_size, self.stride, self.dilation
+        down, right = (max((-(-side // s) - 1) * s + (k - 1) * d + 1 - side, 0) for side in x.shape[-2:])
+        if down % 2 or right % 2:  # halves go to both ends, the odd row or column of zeros below and right
+            x = F.pad(x, (0, right % 2, 0, down % 2))
+        return F.conv2d(x, self.weight, self.bias, s, (down // 2, right // 2), d)
 
 
 def conv(
