@@ -1,0 +1,392 @@
+"""The command line: ``faceinpaint data | train | evaluate | reproduce | table | inpaint | bench``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from faceinpaint import __version__
+from faceinpaint.errors import ConfigError, FaceInpaintError
+
+# Each command imports what it needs: torch takes seconds, and --help should not.
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False, add_completion=False,
+    help="Repair damaged face photographs with regional styles (CN113298736A), train it and three baselines alike, "
+    "and make the table that compares them.",
+)  # fmt: skip
+data = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Draw, prepare and check faces and holes.")
+app.add_typer(data, name="data")
+
+Faces = Annotated[str, typer.Option(help="'toy' for drawn faces, or a folder of pictures and parsing maps.")]
+Holes = Annotated[str, typer.Option(help="'drawn', or a folder of hole masks.")]
+Order = Annotated[str, typer.Option(help="Class order of the label maps: celebamask-hq or bisenet.")]
+BlackIsHole = Annotated[bool, typer.Option("--black-is-hole", help="Hole files are black where the hole is.")]
+PresetName = Annotated[str, typer.Option(help="smoke, cpu, gpu or paper.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the preset, or an option of the method."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of weights, order, holes and mirroring.")]
+Cache = Annotated[Path | None, typer.Option(help="Where prepared pictures are kept; default: beside the output.")]
+Weights = Annotated[
+    str, typer.Option(help="Frozen networks: a folder of safetensors files, 'download', or 'seed' for random ones.")
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"faceinpaint {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+
+
+@data.command("toy")
+def data_toy(
+    out: Annotated[Path, typer.Option(help="Folder that receives images/ and labels/.")],
+    count: Annotated[int, typer.Option(min=1)] = 16,
+    size: Annotated[int, typer.Option(min=16, max=2048)] = 256,
+    seed: Seed = 0,
+    split: Annotated[str, typer.Option(help="train or test; they never share a face.")] = "train",
+) -> None:
+    """Draw faces with exact parsing maps, as PNG files.
+
+    Example: `faceinpaint data toy --count 16 --size 256 --out out/toy`
+    """
+    from PIL import Image
+
+    from faceinpaint.faces import load_faces
+
+    faces = load_faces("toy", split, size, count=count, seed=seed)
+    for name, array in (("images", faces.images), ("labels", faces.labels)):
+        (out / name).mkdir(parents=True, exist_ok=True)
+        for face, picture in zip(faces.ids, array, strict=True):
+            Image.fromarray(picture).save(out / name / f"{face}.png")
+    print(f"{len(faces)} faces in {out}")
+
+
+@data.command("prepare")
+def data_prepare(
+    out: Annotated[Path, typer.Option(help="Folder that receives one cache for each split.")],
+    faces: Annotated[Path | None, typer.Option(help="CelebAMask-HQ, or images/ and labels/.")] = None,
+    holes: Annotated[Path | None, typer.Option(help="Folder of hole masks, or of train/ and test/.")] = None,
+    size: Annotated[int, typer.Option(min=16, max=1024)] = 256,
+    split: Annotated[list[str] | None, typer.Option(help="train, val, test or all; may be repeated.")] = None,
+    order: Order = "celebamask-hq",
+    black_is_hole: BlackIsHole = False,
+) -> None:
+    """Resize pictures once, check every pair, and write the decoded cache that training reads.
+
+    Bad files are named with the reason and left out.
+
+    Example: `faceinpaint data prepare --faces CelebAMask-HQ --holes irregular-masks --size 256 --out data/cache`
+    """
+    from faceinpaint.cache import folder_name
+    from faceinpaint.faces.celebahq import prepare
+    from faceinpaint.masks import prepare_holes
+
+    if faces is None and holes is None:
+        raise ConfigError("there is nothing to prepare", "Give --faces, --holes or both")
+    for name in split or ["train", "test"]:
+        results = []
+        if faces is not None:
+            where = out / folder_name("faces", name, size)
+            results.append(("faces", prepare(faces, where, split=name, size=size, order=order, progress=True)))
+        if holes is not None:
+            where = out / folder_name("holes", name, size)
+            made = prepare_holes(holes, where, split=name, size=size, white_is_hole=not black_is_hole, progress=True)
+            results.append(("holes", made))
+        for what, done in results:
+            print(f"{name}: {done.count:,} {what}, {len(done.skipped)} left out -> {done.folder}")
+            for bad in done.skipped:
+                print(f"  {bad['file']}: {bad['reason']}")
+
+
+@data.command("check")
+def data_check(
+    cache: Annotated[Path, typer.Argument(help="Folder written by `faceinpaint data prepare`.")],
+) -> None:
+    """Say what prepared caches hold.
+
+    Example: `faceinpaint data check data/cache`
+    """
+    from faceinpaint.cache import check
+
+    for line in check(cache):
+        print(line)
+
+
+@app.command()
+def train(
+    method: Annotated[str, typer.Argument(help="facial-style, context-encoder, contextual-attention or gated-conv.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; the same one again goes on where it stopped.")],
+    preset: PresetName = "smoke",
+    faces: Faces = "toy",
+    holes: Holes = "drawn",
+    merge: Annotated[
+        str, typer.Option(help="Regions: regions (8), accessories, classes (18) or none (1).")
+    ] = "regions",
+    seed: Seed = 0,
+    settings: Settings = None,
+    cache: Cache = None,
+    weights: Weights = "auto",
+    order: Order = "celebamask-hq",
+    black_is_hole: BlackIsHole = False,
+    device: Device = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="GPUs or processes; under torchrun, all of it.")] = 1,
+) -> None:
+    """Train one method. Ctrl-C stops after the step; the same command again goes on.
+
+    Example: `faceinpaint train facial-style --preset smoke --out runs/ours`
+
+    On real faces: `faceinpaint train facial-style --preset cpu --faces CelebAMask-HQ --holes irregular-masks
+    --weights weights --out runs/ours`
+    """
+    from faceinpaint.reproduce import Sources
+    from faceinpaint.train import Config, train
+
+    config = _config(method, preset, merge, seed, settings)
+    sources = Sources(faces, holes, order, not black_is_hole, weights=weights)
+    face_set, hole_set = sources.training(config.preset, cache or out / "cache", seed, progress=True)
+    first = os.environ.get("RANK", "0") == "0"
+    with _bar(f"train {method}", config.preset.images, shown=first) as advance:
+        path = train(
+            config, face_set, hole_set, out, backbone_weights=weights, progress=advance,
+            accelerator=_accelerator(device), devices=devices,
+        )  # fmt: skip
+    if first:
+        print(f"weights: {path}\ncurves: tensorboard --logdir {out}")
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str, typer.Argument(help="Folder of a run, generator.safetensors, or mean-fill or telea.")],
+    out: Annotated[Path, typer.Option(help="Results record to write (JSON).")],
+    faces: Faces = "toy",
+    holes: Holes = "drawn",
+    pairs: Annotated[Path | None, typer.Option(help="CSV of test pairs; default: each test face once a bin.")] = None,
+    preset: PresetName = "smoke",
+    cache: Cache = None,
+    weights: Weights = "auto",
+    inception: Annotated[Path | None, typer.Option(help="clean-fid's Inception file, for FID and KID proper.")] = None,
+    order: Order = "celebamask-hq",
+    black_is_hole: BlackIsHole = False,
+    device: Device = "auto",
+) -> None:
+    """Measure a trained generator, or one of the two floors, on the test pairs.
+
+    Example: `faceinpaint evaluate mean-fill --preset smoke --out out/mean-fill.json`
+    """
+    from faceinpaint.backbones import load_backbone
+    from faceinpaint.evaluate import Row, evaluate, load_generator
+    from faceinpaint.methods import METHODS
+    from faceinpaint.presets import preset as find
+    from faceinpaint.reproduce import Sources
+    from faceinpaint.weights import write_json
+
+    chosen = METHODS.get(run)
+    if chosen is not None and chosen.critic is None:
+        row = Row(run, chosen.title, run, chosen.generator(), find(preset))
+        seed = 0
+    else:
+        network, config, about = load_generator(run)
+        chosen = METHODS[config.method]
+        reads = chosen.uses_map and config.merge != "none"
+        seed = config.seed
+        row = Row(
+            out.stem, chosen.title, chosen.name, network, config.preset, config.merge, "true" if reads else None, about
+        )
+    sources = Sources(faces, holes, order, not black_is_hole, pairs, weights, inception)
+    test = sources.test(row.preset, cache or out.parent / "cache", seed, progress=True)
+    lpips = load_backbone("alexnet", weights)
+    with _bar(f"evaluate {row.title}", len(test.pairs)) as advance:
+        record = evaluate(
+            row, test, lpips=lpips, features=lpips, inception=inception, device=_accelerator(device), progress=advance
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(out, record)
+    whole = record["images"]["composited"]["all"]
+    print(
+        f"PSNR {whole['psnr']['mean']:.2f} dB, SSIM {whole['ssim']['mean']:.4f} over {len(test.pairs)} pairs -> {out}"
+    )
+
+
+@app.command()
+def reproduce(
+    out: Annotated[Path, typer.Option(help="Folder of everything; the same one again goes on where it stopped.")],
+    preset: PresetName = "smoke",
+    faces: Faces = "toy",
+    holes: Holes = "drawn",
+    pairs: Annotated[Path | None, typer.Option(help="CSV of test pairs; default: each test face once a bin.")] = None,
+    seed: Seed = 0,
+    settings: Settings = None,
+    weights: Weights = "auto",
+    inception: Annotated[Path | None, typer.Option(help="clean-fid's Inception file, for FID and KID proper.")] = None,
+    order: Order = "celebamask-hq",
+    black_is_hole: BlackIsHole = False,
+    device: Device = "auto",
+) -> None:
+    """Train and evaluate every row of the comparison table, and print it.
+
+    Example: `faceinpaint reproduce --preset smoke --out out/smoke`
+
+    On real faces: `faceinpaint reproduce --preset cpu --faces CelebAMask-HQ --holes irregular-masks --weights weights
+    --out out/cpu`
+    """
+    from faceinpaint.presets import preset as find
+    from faceinpaint.reproduce import Sources, reproduce
+
+    sources = Sources(faces, holes, order, not black_is_hole, pairs, weights, inception)
+    paths = reproduce(
+        find(preset, **_pairs(settings)), out, sources=sources, seed=seed, accelerator=_accelerator(device)
+    )
+    print("\n".join(map(str, paths)))
+
+
+@app.command()
+def table(
+    places: Annotated[list[Path], typer.Argument(help="Results records, or folders of them.")],
+    out: Annotated[Path | None, typer.Option(help="Folder that receives table.md, .csv and .html.")] = None,
+    view: Annotated[str, typer.Option(help="composited or raw.")] = "composited",
+) -> None:
+    """Make the comparison table from results records.
+
+    Example: `faceinpaint table out/smoke/records --out out/smoke`
+    """
+    from faceinpaint import table
+    from faceinpaint.evaluate import VIEWS
+    from faceinpaint.reproduce import show
+
+    if view not in VIEWS:
+        raise ConfigError(f"unknown view {view!r}", f"Use one of {', '.join(VIEWS)}")
+    records = table.read_records(places)
+    show(table.comparison(records, view), Console())
+    if out is not None:
+        print("\n".join(map(str, table.write(records, out))))
+
+
+@app.command()
+def inpaint(
+    photo: Annotated[Path, typer.Argument(help="The damaged photograph.")],
+    hole: Annotated[Path, typer.Option(help="Its hole mask, of the same size: white is the hole.")],
+    out: Annotated[Path, typer.Option(help="Where the repaired photograph is written.")],
+    weights: Annotated[Path, typer.Option(help="Folder of a run, or generator.safetensors.")],
+    parsing: Annotated[
+        Path | None, typer.Option(help="Parsing map of the face (19 classes), of the same size.")
+    ] = None,
+    order: Order = "celebamask-hq",
+    black_is_hole: BlackIsHole = False,
+    device: Device = "auto",
+) -> None:
+    """Repair a photograph of a face. Known pixels come back unchanged.
+
+    Example: `faceinpaint inpaint photo.png --hole hole.png --parsing labels.png --weights runs/ours --out repaired.png`
+    """
+    from PIL import Image
+
+    from faceinpaint.faces import read_labels, read_rgb
+    from faceinpaint.inpaint import inpaint
+    from faceinpaint.masks import load_hole
+
+    labels = None if parsing is None else read_labels(parsing, order)
+    mask = load_hole(hole, white_is_hole=not black_is_hole)
+    repaired = inpaint(read_rgb(photo), mask, labels, weights=weights, device=_accelerator(device))
+    if out.suffix.lower() not in (".png", ".bmp", ".tif", ".tiff"):
+        raise ConfigError("known pixels would not survive this format", "Write PNG, BMP or TIFF", out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(repaired).save(out)
+    print(out)
+
+
+# --- helpers --------------------------------------------------------------------------------------------------------
+
+
+def _pairs(settings: list[str] | None) -> dict[str, Any]:
+    """NAME=VALUE -> values as JSON reads them, or text."""
+    found = {}
+    for setting in settings or []:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--set {setting!r} is not NAME=VALUE", "Write, for example, --set batch=8")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def _config(method: str, preset: str, merge: str, seed: int, settings: list[str] | None) -> Any:
+    """A run's configuration; each setting goes to the preset if it has such a field, else to the method."""
+    from dataclasses import fields
+
+    from faceinpaint.presets import Preset
+    from faceinpaint.presets import preset as find
+    from faceinpaint.train import Config
+
+    given = _pairs(settings)
+    of_preset = {f.name for f in fields(Preset)}
+    changes = {name: value for name, value in given.items() if name in of_preset}
+    options = {name: value for name, value in given.items() if name not in of_preset}
+    return Config(method, find(preset, **changes), options, merge, seed)
+
+
+def _accelerator(device: str) -> str:
+    import torch
+
+    if device not in ("cpu", "cuda", "auto"):
+        raise ConfigError(f"unknown device {device!r}", "Use cpu, cuda or auto")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("there is no CUDA device", "Use --device cpu, or install a CUDA build of torch")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+class _bar:
+    """A progress bar with the time left; gives the function that advances it."""
+
+    def __init__(self, title: str, total: int, shown: bool = True) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"), disable=not shown,
+            console=Console(stderr=True),
+        )  # fmt: skip
+        self.task = self.progress.add_task(title, total=total, note="")
+
+    def __enter__(self) -> Any:
+        self.progress.start()
+        return lambda count, note: self.progress.update(self.task, advance=count, note=note)
+
+    def __exit__(self, *error: Any) -> None:
+        self.progress.stop()
+
+
+def main() -> None:
+    """Run the command line; a problem that the user can mend ends with one message and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except FaceInpaintError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/] {_plain(error)}", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on where it was.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _plain(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

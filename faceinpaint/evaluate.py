@@ -1,0 +1,311 @@
+"""Evaluation: one row of the table = a generator on the fixed test pairs -> one results record (JSON).
+
+The protocol: the same pairs of face and hole for every row; pictures rounded to 8 bits; the headline is the
+composited picture (known pixels are the photograph's), the raw output stands beside it; PSNR of each picture, then
+the mean; 95% intervals by bootstrap over pictures; set distances always with their N.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from faceinpaint import metrics, weights
+from faceinpaint.backbones import Backbone
+from faceinpaint.errors import CheckpointError
+from faceinpaint.faces import FaceSet
+from faceinpaint.masks import BIN_NAMES, HoleSet, Pair, check_pairs, composite
+from faceinpaint.presets import Preset
+from faceinpaint.regions import REGIONS, merge_classes
+from faceinpaint.train import Config, device_name
+
+PER_IMAGE = ("psnr", "ssim", "l1", "lpips", "psnr_hole", "l1_hole")
+"""Measured on each picture, composited and raw; the last two on hole pixels only."""
+
+VIEWS = ("composited", "raw")
+
+VERSION = 1
+"""Of the layout of a results record."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row to evaluate: a generator, and where it comes from.
+
+    Attributes:
+        key: short unique name; the record is called so.
+        title: in the table.
+        method: of :data:`faceinpaint.methods.METHODS`.
+        generator: maps (image, hole, regions) to an Output.
+        preset: gives size and name.
+        merge: how classes become regions for this generator.
+        map: where parsing maps come from: "true" (an oracle, as in the patent), "predicted", or None if unused.
+        about: training record of the weights (the JSON beside them), None for methods without training.
+    """
+
+    key: str
+    title: str
+    method: str
+    generator: Callable[[Tensor, Tensor, Tensor], Any]
+    preset: Preset
+    merge: str = "regions"
+    map: str | None = None
+    about: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """The fixed pairs with the pictures that they name.
+
+    Attributes:
+        faces, holes: sets that hold every face and hole of the pairs.
+        pairs: see :func:`faceinpaint.masks.make_pairs`.
+    """
+
+    __test__ = False  # not a test case, whatever pytest thinks of its name
+
+    faces: FaceSet
+    holes: HoleSet
+    pairs: Sequence[Pair]
+
+    def digest(self) -> str:
+        """sha256 over ids and checksums of all pairs: equal for equal tests."""
+        lines = (f"{p.face_id},{p.face_sha256},{p.hole_id},{p.hole_sha256}\n" for p in self.pairs)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def load_generator(path: str | Path) -> tuple[nn.Module, Config, dict[str, Any]]:
+    """A trained generator, ready to use, with its configuration and training record.
+
+    Args:
+        path: ``generator.safetensors``, or the folder of a run that holds it.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or does not fit its configuration.
+        ConfigError: the configuration is not valid.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / "generator.safetensors").exists():
+            raise CheckpointError(
+                "the folder holds no generator.safetensors", "Finish the training, or name another folder", path
+            )
+        path = path / "generator.safetensors"
+    tensors, about = weights.load(path)
+    if not isinstance(about.get("config"), dict):
+        raise CheckpointError("its JSON does not say how it was trained", "Train again", path.with_suffix(".json"))
+    config = Config.from_dict(about["config"], path.with_suffix(".json"))
+    generator = config.generator()
+    weights.fill(generator, tensors, path)
+    return generator.eval().requires_grad_(False), config, about
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Number of learned numbers."""
+    return sum(p.numel() for p in network.parameters())
+
+
+@torch.no_grad()
+def count_flops(generator: nn.Module, size: int) -> int:
+    """Floating point operations of one repair, batch 1: twice the multiply-adds of convolutions and products."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    device = next(iter(generator.parameters()), torch.empty(0)).device
+    image, hole = torch.zeros(1, 3, size, size, device=device), torch.zeros(1, 1, size, size, device=device)
+    hole[..., size // 4 : size // 2, size // 4 : size // 2] = 1
+    with FlopCounterMode(display=False) as counter:
+        generator(image, hole, torch.ones(1, size, size, dtype=torch.uint8, device=device))
+    return counter.get_total_flops()
+
+
+@torch.no_grad()
+def evaluate(
+    row: Row, test: TestSet, *, lpips: Backbone, features: Backbone, inception: str | Path | None = None,
+    parse: Callable[[Tensor, Tensor], Tensor] | None = None, batch: int = 16, device: str | torch.device = "cpu",
+    progress: Callable[[int, str], None] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Measure one row.
+
+    Args:
+        row: what to measure.
+        test: on what.
+        lpips: frozen network with LPIPS heads; without heads (random weights) that column stays empty.
+        features: frozen network of the Frechet and kernel distances.
+        inception: clean-fid's Inception file; with it the record also holds FID and KID proper.
+        parse: parser for rows whose map is "predicted": (damaged image, hole) -> parsing map.
+        batch: pictures at a time.
+        device: where the networks run.
+        progress: told how many pairs more are done.
+
+    Returns:
+        the results record, ready for JSON.
+    """
+    began = time.monotonic()
+    places = check_pairs(test.pairs, test.faces, test.holes)
+    if isinstance(row.generator, nn.Module):
+        row.generator.to(device)
+    lpips, features = lpips.to(device), features.to(device)
+    per_image: dict[str, list[Tensor]] = {f"{view}.{name}": [] for view in VIEWS for name in PER_IMAGE}
+    seen: dict[str, list[Tensor]] = {name: [] for name in ("true", *VIEWS)}
+    errors, counts = np.zeros(len(REGIONS) + 1), np.zeros(len(REGIONS) + 1)
+    with tempfile.TemporaryDirectory(prefix="faceinpaint-") as folder:
+        for start in range(0, len(places), batch):
+            chosen = places[start : start + batch]
+            labels = torch.from_numpy(np.stack([test.faces.labels[f] for f, _ in chosen])).to(device)
+            image = torch.from_numpy(np.stack([test.faces.images[f] for f, _ in chosen])).to(device)
+            hole = torch.from_numpy(np.stack([test.holes.holes[h] for _, h in chosen])).to(device)[:, None].float()
+            image = image.permute(0, 3, 1, 2).float() / 127.5 - 1
+            regions = merge_classes(labels, row.merge)
+            if row.map == "predicted":
+                regions = parse(image * (1 - hole), hole)
+            raw = row.generator(image, hole, regions).image.to(image.dtype)
+            true = metrics.quantise(image)
+            views = {"composited": metrics.quantise(composite(raw, image, hole)), "raw": metrics.quantise(raw)}
+            for view, picture in views.items():
+                values = {
+                    "psnr": metrics.psnr(picture, true),
+                    "ssim": metrics.ssim(picture, true),
+                    "l1": metrics.l1(picture, true),
+                    "psnr_hole": metrics.psnr(picture, true, hole),
+                    "l1_hole": metrics.l1(picture, true, hole),
+                }
+                if len(lpips.heads):
+                    values["lpips"] = metrics.lpips(picture, true, lpips)
+                for name, value in values.items():
+                    per_image[f"{view}.{name}"].append(value.cpu())
+                seen[view].append(metrics.frechet_features(picture, features).cpu())
+                if inception:
+                    _save_pictures(Path(folder) / view, start, picture)
+            seen["true"].append(metrics.frechet_features(true, features).cpu())
+            if inception:
+                _save_pictures(Path(folder) / "true", start, true)
+            error = (views["composited"] - true).abs().mean(1).flatten().cpu().numpy() / 255
+            region = merge_classes(labels).flatten().cpu().numpy()
+            inside = hole.flatten().cpu().numpy() > 0.5
+            errors += np.bincount(region[inside], error[inside], len(errors))
+            counts += np.bincount(region[inside], minlength=len(counts))
+            if progress:
+                progress(len(chosen), "")
+        scores = {}
+        for view in VIEWS if inception else ():
+            pair = Path(folder) / view, Path(folder) / "true"
+            found = metrics.fid_cleanfid(*pair, Path(inception), device=device)
+            scores[view] = {
+                "fid": found.fid, "kid": found.kid, "n": found.count_a, "sha256": found.sha256,
+                "published": found.published,
+            }  # fmt: skip
+    bins = np.array([BIN_NAMES.index(p.bin) for p in test.pairs])
+    groups = {"all": np.ones(len(bins), bool)} | {name: bins == i for i, name in enumerate(BIN_NAMES)}
+    columns = {name: torch.cat(v).numpy() for name, v in per_image.items() if v}
+    stacked = {name: torch.cat(v).double().numpy() for name, v in seen.items()}
+    generator = row.generator if isinstance(row.generator, nn.Module) else None
+    return {
+        "kind": "evaluation",
+        "version": VERSION,
+        "key": row.key,
+        "title": row.title,
+        "method": row.method,
+        "map": row.map,
+        "merge": row.merge,
+        "preset": row.preset.name,
+        "size": row.preset.size,
+        "training": row.about,
+        "test": {
+            "faces": test.faces.source,
+            "holes": test.holes.source,
+            "pairs": len(test.pairs),
+            "pairs_sha256": test.digest(),
+        },
+        "parameters": count_parameters(generator) if generator is not None else None,
+        "flops": count_flops(generator, row.preset.size) if generator is not None else None,
+        "images": {
+            view: {
+                group: {
+                    name: _summary(columns[f"{view}.{name}"][rows])
+                    for name in PER_IMAGE
+                    if f"{view}.{name}" in columns
+                }
+                for group, rows in groups.items()
+                if rows.any()
+            }
+            for view in VIEWS
+        },
+        "sets": {
+            view: {
+                group: _distances(stacked[view][rows], stacked["true"][rows])
+                for group, rows in groups.items()
+                if rows.sum() > 1
+            }
+            for view in VIEWS
+        },
+        "inception": scores or None,
+        "regions": {
+            name: {"l1": float(errors[i] / counts[i]) if counts[i] else None, "hole_pixels": int(counts[i])}
+            for i, name in enumerate(("other", *REGIONS))
+        },
+        "networks": {"lpips": lpips.record() if len(lpips.heads) else None, "distance": features.record()},
+        "seconds": round(time.monotonic() - began, 1),
+        "device": device_name(torch.device(device)),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "versions": versions(),
+        "commit": commit(),
+    }  # fmt: skip
+
+
+def _summary(values: np.ndarray) -> dict[str, float | int | None]:
+    """Mean and its 95% interval; pictures repaired without any error (infinite PSNR) are counted, not averaged."""
+    finite = values[np.isfinite(values)]
+    low, high = metrics.bootstrap_interval(finite) if len(finite) else (None, None)
+    return {
+        "mean": float(finite.mean()) if len(finite) else None,
+        "low": None if low is None else float(low),
+        "high": None if high is None else float(high),
+        "n": len(finite),
+        "perfect": int(np.isposinf(values).sum()),
+    }
+
+
+def _distances(repaired: np.ndarray, true: np.ndarray) -> dict[str, float | int]:
+    stats = [metrics.FeatureStats().update(x) for x in (repaired, true)]
+    return {"fd": metrics.frechet_distance(*stats), "kid": metrics.kid(repaired, true), "n": len(true)}
+
+
+def _save_pictures(folder: Path, start: int, pictures: Tensor) -> None:
+    folder.mkdir(exist_ok=True)
+    for i, picture in enumerate(pictures.byte().permute(0, 2, 3, 1).cpu().numpy()):
+        Image.fromarray(picture).save(folder / f"{start + i:06d}.png")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in ("faceinpaint", "torch", "numpy", "scipy", "pillow", "lightning-fabric"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def commit() -> str | None:
+    """Git commit of the library's source, with ``+`` if it has been changed since; None outside a checkout."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,229 @@
+"""The whole comparison in one call: data, test pairs, training and evaluation of every row, records, table.
+
+Each finished part is a file in the output folder, and a part whose file is there is not made again: an interrupted
+reproduction goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from faceinpaint import table, weights
+from faceinpaint.backbones import load_backbone
+from faceinpaint.errors import ConfigError
+from faceinpaint.evaluate import Row, TestSet, count_flops, evaluate, load_generator
+from faceinpaint.faces import load_faces
+from faceinpaint.masks import drawn_test_holes, load_holes, make_pairs, read_pairs, write_pairs
+from faceinpaint.methods import METHODS, method
+from faceinpaint.presets import Preset
+from faceinpaint.train import Config, train
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """A row to make: which method, trained how, evaluated with which map."""
+
+    key: str
+    title: str
+    method: str
+    map: str | None = None
+    merge: str = "regions"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+ROWS = (
+    RowPlan("mean-fill", "Mean colour", "mean-fill"),
+    RowPlan("telea", "Telea (classical)", "telea"),
+    RowPlan("context-encoder", "CE", "context-encoder"),
+    RowPlan("contextual-attention", "CA", "contextual-attention"),
+    RowPlan("gated-conv", "DF2", "gated-conv"),
+    RowPlan("facial-style", "Ours", "facial-style", map="true"),
+)
+"""Rows of the comparison table."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where pictures and weights come from.
+
+    Attributes:
+        faces: "toy" for drawn faces, or a folder (see :func:`faceinpaint.faces.load_faces`).
+        holes: "drawn", or a folder of hole masks (see :func:`faceinpaint.masks.load_holes`).
+        order: class order of the label maps.
+        white_is_hole: polarity of the hole files.
+        pairs: CSV of test pairs; None makes one from the test sets.
+        weights: of the frozen networks, see :func:`faceinpaint.backbones.load_backbone`.
+        inception: clean-fid's Inception file, for FID proper.
+    """
+
+    faces: str | Path = "toy"
+    holes: str | Path = "drawn"
+    order: str = "celebamask-hq"
+    white_is_hole: bool = True
+    pairs: Path | None = None
+    weights: str | Path = "auto"
+    inception: Path | None = None
+
+    def training(self, preset: Preset, cache: Path, seed: int = 0, progress: bool = False) -> tuple[Any, Any]:
+        """Training faces and holes at the preset's size; a folder of pictures is prepared into ``cache`` first."""
+        return self._faces("train", preset, cache, preset.faces, seed, progress), load_holes(
+            self.holes, "train", preset.size, count=preset.holes if self.holes == "drawn" else None, cache=cache,
+            white_is_hole=self.white_is_hole, seed=seed, progress=progress,
+        )  # fmt: skip
+
+    def test(self, preset: Preset, cache: Path, seed: int = 0, progress: bool = False) -> TestSet:
+        """The fixed test pairs: those of the CSV, or each test face once in every bin."""
+        faces = self._faces("test", preset, cache, preset.pairs_per_bin, seed, progress)
+        if self.holes == "drawn":
+            holes = drawn_test_holes(preset.pairs_per_bin, preset.size, seed)
+        else:
+            holes = load_holes(
+                self.holes, "test", preset.size, cache=cache, white_is_hole=self.white_is_hole, progress=progress
+            )
+        return TestSet(faces, holes, read_pairs(self.pairs) if self.pairs else make_pairs(faces, holes, seed))
+
+    def _faces(self, split: str, preset: Preset, cache: Path, count: int, seed: int, progress: bool) -> Any:
+        drawn = self.faces == "toy"
+        return load_faces(
+            self.faces, split, preset.size, count=count if drawn else None, cache=cache, order=self.order, seed=seed,
+            progress=progress,
+        )  # fmt: skip
+
+
+def reproduce(
+    preset: Preset, out: str | Path, *, sources: Sources | None = None, rows: Sequence[RowPlan] = ROWS, seed: int = 0,
+    accelerator: str = "cpu", console: Console | None = None,
+) -> list[Path]:  # fmt: skip
+    """Make every row and the table.
+
+    ``out`` receives ``cache/`` (prepared pictures), ``test_pairs.csv``, ``runs/KEY/`` (one training each),
+    ``records/KEY.json`` and ``table.md``, ``.csv``, ``.html``.
+
+    Args:
+        preset: how much of it.
+        out: output folder; call again with the same one to go on.
+        sources: pictures and weights.
+        rows: which rows.
+        seed: of everything.
+        accelerator: "cpu", "cuda" or "auto".
+        console: where progress and table are shown.
+
+    Returns:
+        paths of the table files.
+
+    Raises:
+        ConfigError: ``out`` holds the reproduction of something else.
+    """
+    out, sources, console = Path(out), sources or Sources(), console or Console()
+    device = "cuda" if accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available() else "cpu"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "records").mkdir(exist_ok=True)
+    console.print(f"[bold]{preset.name}[/] preset: {preset.size}x{preset.size}, {preset.images:,} images a method")
+    faces, holes = sources.training(preset, out / "cache", seed, progress=True)
+    test = sources.test(preset, out / "cache", seed, progress=True)
+    write_pairs(out / "test_pairs.csv", test.pairs)
+    lpips = load_backbone("alexnet", sources.weights)
+    console.print(f"{faces.source}: {len(faces):,} to train on; {test.faces.source}: {len(test.pairs):,} test pairs")
+
+    # What the bar counts: a rough price of each part, so that the time left means something.
+    price = {row.key: _price(row, preset, len(test.pairs)) for row in rows}
+    with _progress(console) as bar:
+        whole = bar.add_task("all rows", note="", total=sum(map(sum, price.values())))
+        for row in rows:
+            training, measuring = price[row.key]
+            record = out / "records" / f"{row.key}.json"
+            config = Config(row.method, preset, row.options, row.merge, seed) if training else None
+            if _done(record, config, test):
+                bar.advance(whole, training + measuring)
+                continue
+            about, generator = None, METHODS[row.method].generator
+            if config is not None:
+                task = bar.add_task(f"train {row.title}", note="", total=preset.images)
+                advance = _advance(bar, task, whole, training / (-(-preset.images // preset.batch) * preset.batch))
+                path = train(
+                    config, faces, holes, out / "runs" / row.key, backbone_weights=sources.weights,
+                    progress=advance, accelerator=device,
+                )  # fmt: skip
+                bar.update(task, completed=preset.images, visible=False)
+                network, _, about = load_generator(path)
+            else:
+                network = generator()
+            task = bar.add_task(f"evaluate {row.title}", note="", total=len(test.pairs))
+            made = evaluate(
+                Row(row.key, row.title, row.method, network, preset, row.merge, row.map, about), test, lpips=lpips,
+                features=lpips, inception=sources.inception, device=device,
+                progress=_advance(bar, task, whole, measuring / len(test.pairs)),
+            )  # fmt: skip
+            weights.write_json(record, made)
+            bar.update(task, visible=False)
+    records = table.read_records([out / "records" / f"{row.key}.json" for row in rows])
+    paths = table.write(records, out)
+    show(table.comparison(records), console)
+    return paths
+
+
+def show(made: table.Table, console: Console) -> None:
+    """Print a table on the terminal, notes below."""
+    from rich.table import Table as RichTable
+
+    grid = RichTable(title=made.title, title_justify="left", show_lines=False)
+    for i, header in enumerate(made.headers):
+        grid.add_column(header, justify="left" if i < 2 else "right", overflow="fold")
+    for row in made.rows:
+        grid.add_row(*row)
+    console.print(grid)
+    for note in made.notes:
+        console.print(f"- {note}", markup=False, highlight=False)
+
+
+def _price(row: RowPlan, preset: Preset, pairs: int) -> tuple[float, float]:
+    """(training, evaluation) in passes of the generator; training costs forward, backward and the critic."""
+    chosen = method(row.method)
+    if chosen.critic is None:
+        return 0.0, pairs * 1e8
+    flops = count_flops(chosen.build(preset, row.merge, chosen.split_options(row.options)[0]), preset.size)
+    return 6 * (flops + 5e7) * preset.images, (flops + 1e8) * pairs
+
+
+def _done(record: Path, config: Config | None, test: TestSet) -> bool:
+    """Whether a record is there, and of this configuration and test.
+
+    Raises:
+        ConfigError: it is there, but of another.
+    """
+    if not record.exists():
+        return False
+    held = weights.read_json(record)
+    trained = (held.get("training") or {}).get("config")
+    wanted = None if config is None else json.loads(json.dumps(config.to_dict()))
+    if trained != wanted or held.get("test", {}).get("pairs_sha256") != test.digest():
+        raise ConfigError(
+            "the record is of another configuration or test", "Choose another output folder, or delete this one", record
+        )
+    return True
+
+
+def _advance(bar: Progress, task: Any, whole: Any, price: float) -> Callable[[int, str], None]:
+    def advance(count: int, note: str) -> None:
+        bar.update(task, advance=count, note=note)
+        bar.advance(whole, count * price)
+
+    return advance
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<22}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console,
+    )  # fmt: skip
