@@ -347,7 +347,9 @@ def load(folder: Path, kind: str, names: Sequence[str]) -> tuple[dict[str, Any],
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"the cache cannot be read ({error})", remedy, path) from None
-        if array.dtype != np.uint8 or array.ndim < 3 or array.shape[:3] != (len(ids), size, size):
+        if array.dtype != np.uint8:
+            raise DataError(f"its type is {array.dtype}, not uint8", remedy, path)
+        if array.shape[:3] != (len(ids), size, size):
             raise DataError(f"its shape is {array.shape}, not {(len(ids), size, size)}", remedy, path)
         opened.append(array)
     return meta, opened
