@@ -58,8 +58,7 @@ def draw(seed: int, size: int = 64) -> tuple[Array, Array]:
     """
     if seed < 0:
         raise ConfigError(f"the seed of a drawn face is {seed}", "Use an integer from 0 up")
-    if size < 16:
-        raise ConfigError(f"a drawn face of {size} pixels is too small", "Use a size of 16 pixels or more")
+    _check_size(size)
     rng = np.random.Generator(np.random.PCG64(seed))
     person = _Person(_Dice(rng))
     canvas = _Canvas(size, person)
@@ -89,6 +88,7 @@ def toy_faces(count: int, size: int, split: str = "train", seed: int = 0) -> Fac
     from faceinpaint.faces import FaceSet
 
     seeds = _face_seeds(count, split, seed)
+    _check_size(size)
     images = np.empty((count, size, size, 3), dtype=np.uint8)
     labels = np.empty((count, size, size), dtype=np.uint8)
     for index, face_seed in enumerate(seeds):
@@ -100,6 +100,11 @@ def toy_faces(count: int, size: int, split: str = "train", seed: int = 0) -> Fac
         sha256=tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in images),
         source=f"drawn faces (toy), {split}, seed {seed}",
     )
+
+
+def _check_size(size: int) -> None:
+    if size < 16:
+        raise ConfigError(f"a drawn face of {size} pixels is too small", "Use a size of 16 pixels or more")
 
 
 def _face_seeds(count: int, split: str, seed: int) -> range:
@@ -464,14 +469,15 @@ class _Canvas:
         us, vs = (u0, u1, u0, u1), (v0, v0, v1, v1)
         xs = [self.cx + self.scale * (self.cos * u - self.sin * v) for u, v in zip(us, vs, strict=True)]
         ys = [self.cy + self.scale * (self.sin * u + self.cos * v) for u, v in zip(us, vs, strict=True)]
-        return self._slice(min(ys), max(ys)), self._slice(min(xs), max(xs))
+        return self.pixels(min(ys), max(ys)), self.pixels(min(xs), max(xs))
 
     def face_window(self, x0: float, x1: float, y0: float, y1: float) -> Window:
         """Pixels that may fall into a box of the face frame."""
         yaw, pitch = self.yaw, self.pitch
         return self.window(x0 + min(yaw, 0), x1 + max(yaw, 0), y0 + min(pitch, 0), y1 + max(pitch, 0))
 
-    def _slice(self, lo: float, hi: float) -> slice:
+    def pixels(self, lo: float, hi: float) -> slice:
+        """Rows or columns that an interval of the image frame may touch."""
         half = self.size / 2.0
         return slice(max(int((lo + 1.0) * half) - 2, 0), max(min(int((hi + 1.0) * half) + 3, self.size), 0))
 
@@ -539,6 +545,7 @@ def _skin_texture(c: _Canvas, p: _Person, u: Array, v: Array) -> Array:
 
 
 def _background(c: _Canvas, p: _Person) -> None:
+    """A studio wall, lights out of focus, a horizon, a room or foliage, darker in the corners."""
     x, y = c.grid[None, :], c.grid[:, None]
     dark, light = p.ground_dark[:, None, None], p.ground_light[:, None, None]
     ox, oy = p.patches
@@ -564,7 +571,7 @@ def _background(c: _Canvas, p: _Person) -> None:
     if p.ground in ("bokeh", "leaves", "outdoors"):
         few = p.spots if p.ground == "bokeh" else p.spots[:7]
         for sx, sy, r, strength in few:
-            at = (c._slice(sy - r * 1.3, sy + r * 1.3), c._slice(sx - r * 1.3, sx + r * 1.3))
+            at = (c.pixels(sy - r * 1.3, sy + r * 1.3), c.pixels(sx - r * 1.3, sx + r * 1.3))
             dx, dy = c.grid[at[1]][None, :] - sx, c.grid[at[0]][:, None] - sy
             ring = np.sqrt(dx * dx + dy * dy) * (1.0 / r)
             disc = 1.0 - _ramp(ring, 0.75, 1.05)
@@ -744,10 +751,12 @@ def _body(c: _Canvas, p: _Person) -> None:
 
 
 def _ear_place(p: _Person, side: float) -> tuple[float, float]:
+    """Middle of an ear in the head frame."""
     return side * (p.width + 0.012) - 0.25 * p.yaw, 0.06 + 0.3 * p.pitch
 
 
 def _ears(c: _Canvas, p: _Person) -> None:
+    """Ears; turning the head hides one behind the cheek."""
     lx, _ = p.light
     for side, label in ((1.0, "l_ear"), (-1.0, "r_ear")):
         eu, ev = _ear_place(p, side)
@@ -801,13 +810,12 @@ def _head(c: _Canvas, p: _Person) -> None:
     c.tint(at, blush * c.face_cover, red)
     if p.freckles:
         ox, oy = p.patches
-        dots = _ramp(_noise(x * 32.0 + ox, y * 32.0 + oy), 0.25, 0.95)
-        c.tint(
-            at, 0.32 * dots * _hill(ax, y, 0.16, 0.10, 0.30, 0.15) * c.face_cover, p.skin * np.array([0.7, 0.5, 0.4])
-        )
+        dots = _ramp(_noise(x * 32.0 + ox, y * 32.0 + oy), 0.25, 0.95) * _hill(ax, y, 0.16, 0.10, 0.30, 0.15)
+        c.tint(at, 0.3 * dots * c.face_cover, p.skin * np.array([0.7, 0.5, 0.4]))
 
 
 def _nose(c: _Canvas, p: _Person) -> None:
+    """The nose, made of light and shade on the skin: only its map has an outline."""
     top, bottom, wide = p.eye_y - 0.02, p.nose_y, p.nose_w
     lean = 0.30 * p.yaw  # the tip stands out of the face, so it shifts further when the head turns
     at = c.face_window(-0.28, 0.28, top - 0.06, bottom + 0.14)
@@ -822,12 +830,11 @@ def _nose(c: _Canvas, p: _Person) -> None:
     under = y - bottom - 0.022 + 0.35 * ax * ax * (1.0 / wide)
     d = _both(np.maximum((ax - half) * 0.9, top - y), under, 0.09)
     tone = np.zeros_like(x)
-    lit = x * np.where(lx > 0, 1.0, -1.0)  # positive on the side of the light
-    flank = np.abs(lx) * (0.25 + 0.35 * down)
+    lit = x if lx > 0 else -x  # positive on the side of the light
+    flank = abs(lx) * (0.25 + 0.35 * down)
     tone = tone - 0.85 * flank * _hill(lit, y, -p.bridge - 0.02, bottom - 0.12, 0.075, 0.26)
-    tone = tone + 0.34 * _bump(((x - 0.010 * lx) * (1.0 / 0.036)) ** 2) * _ramp(down, 0.0, 0.4) * (
-        1.0 - _ramp(down, 0.9, 1.05)
-    )
+    ridge = _bump(((x - 0.010 * lx) * (1.0 / 0.036)) ** 2)
+    tone = tone + 0.34 * ridge * _ramp(down, 0.0, 0.4) * (1.0 - _ramp(down, 0.9, 1.05))
     tone = tone + 0.38 * _hill(x, y, 0.018 * lx, bottom - 0.055, 0.042, 0.040)
     tone = tone - 0.40 * _hill(x, y, -0.03 * lx, bottom + 0.035, wide * 1.1, 0.050)
     crease = _bump(((ax - wide + 0.004) * (1.0 / 0.022)) ** 2) * _hill(ax, y, wide, bottom - 0.045, 0.08, 0.065)
@@ -839,15 +846,14 @@ def _nose(c: _Canvas, p: _Person) -> None:
     c.tint(at, _clip(-tone) * inside, shade)
     c.tint(at, _clip(tone) * inside, gleam)
     c.tint(at, 0.22 * _hill(x, y, 0.0, bottom - 0.03, wide * 1.1, 0.09) * inside, _rgb("#c0524a"))
-    nostril = _ellipse(
-        ax - 0.52 * wide + 0.12 * (y - bottom), y - bottom - 0.002 + 0.3 * (ax - 0.5 * wide), 0.030, 0.0145
-    )
+    hole_x, hole_y = ax - 0.52 * wide + 0.12 * (y - bottom), y - bottom - 0.002 + 0.3 * (ax - 0.5 * wide)
+    nostril = _ellipse(hole_x, hole_y, 0.030, 0.0145)
     c.tint(at, 0.75 * c.cover(nostril, 1.6), p.skin * np.array([0.28, 0.17, 0.15]))
-    mask = d < 0
-    c.labels[at][mask & (c.labels[at] == _LABEL["skin"])] = _LABEL["nose"]
+    c.labels[at][(d < 0) & (c.labels[at] == _LABEL["skin"])] = _LABEL["nose"]
 
 
 def _mouth(c: _Canvas, p: _Person) -> None:
+    """Lips; between them a seam, or in an open smile the teeth."""
     w, (upper, lower) = p.mouth_w, p.lips
     at = c.face_window(-w - 0.05, w + 0.05, p.mouth_y - upper - 0.12, p.mouth_y + lower + p.gap + 0.08)
     x, y = c.x[at] - 0.10 * p.yaw, c.y[at]
@@ -868,13 +874,8 @@ def _mouth(c: _Canvas, p: _Person) -> None:
     c.paint(at, top_d, _toned(p.lip, tone, dark, light), "u_lip")
     low_d = np.maximum(inner_bottom - y, y - outer_bottom) * 0.9
     gleam = _hill(x, y, 0.25 * w * lx, p.mouth_y + 0.35 * p.smile + 0.75 * p.gap + 0.42 * lower, 0.6 * w, 0.40 * lower)
-    tone = (
-        0.05
-        + 0.2 * t * lx
-        + texture
-        + (0.45 + 0.25 * p.soft) * gleam
-        - 0.4 * _ramp((y - inner_bottom) / lower, 0.55, 1.0)
-    )
+    tone = 0.05 + 0.2 * t * lx + texture + (0.45 + 0.25 * p.soft) * gleam
+    tone = tone - 0.4 * _ramp((y - inner_bottom) / lower, 0.55, 1.0)
     c.paint(at, low_d, _toned(p.lip, tone, dark, light), "l_lip")
     if p.gap > 0:
         open_d = np.maximum(inner_top - y, y - inner_bottom)
@@ -893,6 +894,7 @@ def _mouth(c: _Canvas, p: _Person) -> None:
 
 
 def _eyes(c: _Canvas, p: _Person) -> None:
+    """Lids, lashes, eyeball, iris, pupil and the lights in it."""
     a = p.eye_w
     squint = 1.0 - 0.28 * (p.gap > 0) * min(p.smile / 0.08, 1.0)
     lx, _ = p.light
@@ -941,6 +943,7 @@ def _eyes(c: _Canvas, p: _Person) -> None:
 
 
 def _brows(c: _Canvas, p: _Person) -> None:
+    """Brows, in the colour of the hair drawn towards that of the skin."""
     colour = _mix(p.hair * 0.62, p.skin * np.array([0.45, 0.33, 0.28]), 0.30)
     if p.style.name == "bald" or float(p.hair.max()) > 0.6:
         colour = _mix(colour, p.skin * np.array([0.42, 0.30, 0.24]), 0.35)
@@ -954,9 +957,10 @@ def _brows(c: _Canvas, p: _Person) -> None:
         curve = p.brow_arch * (0.72 * bend * bend - 0.6) + p.brow_tilt * t
         thick = p.brow_h * np.maximum(1.0 - 0.55 * np.maximum(t, 0.0), 0.2) * _clip(4.0 - 4.0 * t * t, -4.0, 1.0)
         hairs = _noise(x * 40.0 + 22.0 * y + p.patches[0], y * 16.0 + p.patches[1])
-        d = np.abs(y - curve) - thick + 0.004 * hairs * c.fine
+        d = np.abs(y - curve) - thick + 0.003 * hairs
         tone = 0.5 * hairs * (0.35 + 0.65 * c.fine) - 0.1
-        c.paint(at, d, _toned(colour, tone, colour * 0.55, _mix(colour, p.skin, 0.45)), label, 0.90)
+        opacity = 0.60 + 0.30 * _ramp(t, -1.0, -0.55)  # thinner beside the nose
+        c.paint(at, d, _toned(colour, tone, colour * 0.55, _mix(colour, p.skin, 0.45)), label, opacity)
 
 
 def _beard(c: _Canvas, p: _Person) -> None:
@@ -983,8 +987,7 @@ def _beard(c: _Canvas, p: _Person) -> None:
     amount = amount * _ramp(lips, 0.0, 0.04)
     hairs = _noise(x * 44.0 + 3.0, y * 16.0 + p.patches[0])
     amount = _clip(amount * (0.88 + 0.30 * hairs)) * strength * c.face_cover
-    under = c.labels[at]
-    free = under == _LABEL["skin"]
+    free = c.labels[at] == _LABEL["skin"]
     lx, _ = p.light
     tone = 0.9 * x * lx - 0.25 + 0.55 * hairs
     c.tint(at, amount * free, _toned(p.hair * 0.9, tone, p.hair * 0.4, _mix(p.hair, p.skin, 0.45)))
@@ -1045,6 +1048,7 @@ def _opening(p: _Person, u: Array, v: Array, x: Array, y: Array) -> Array:
 
 
 def _hair_in_front(c: _Canvas, p: _Person) -> None:
+    """All hair outside the opening of the face: fringe, temples, locks in front of the shoulders."""
     if p.style.thin == 0.0:
         return
     u, v = c.u, c.v
@@ -1061,10 +1065,11 @@ def _hair_in_front(c: _Canvas, p: _Person) -> None:
 
 
 def _hat(c: _Canvas, p: _Person) -> None:
+    """Beanie, cap or brimmed hat, and its shadow."""
     if p.hat == "none":
         return
     lx, ly = p.light
-    at = (slice(0, c._slice(p.cy, p.cy).stop), slice(None))  # hats end above the cheeks
+    at = (slice(0, c.pixels(p.cy, p.cy).stop), slice(None))  # hats end above the cheeks
     u, v = c.u[at], c.v[at]
     half, high = p.width + p.side + 0.045, p.crown + p.top + 0.05
     line = -0.40 if p.hat == "beanie" else -0.46
