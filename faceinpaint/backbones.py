@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import ClassVar
 
 import torch
@@ -307,7 +308,10 @@ def download(name: str, folder: Path | None = None) -> Path:
             remedy = f"Try again, or put a safetensors file {name}*.safetensors into {folder}"
             raise WeightsError(f"{net.url} could not be fetched ({error})", remedy) from error
         sha256 = _sha256(fetched)
-        published = torch.load(fetched, map_location="cpu", weights_only=True)
+        try:
+            published = torch.load(fetched, map_location="cpu", weights_only=True)
+        except UnpicklingError as error:
+            raise WeightsError(f"{net.url} holds more than tensors", "Do not use it; report it") from error
         state = {key: value.contiguous() for key, value in published.items() if key.startswith("features.")}
         state |= _published_heads(net)
         kept = Path(temporary) / f"{name}_torchvision.safetensors"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_activations_are_those_of_torchvisions_network(name: str, tmp_path: Path
     theirs = torchvision_network(name)
     save_file(feature_weights(theirs), tmp_path / f"{name}.safetensors")
     ours = load_backbone(name, tmp_path)
-    image = torch.rand(2, 3, 64, 64) * 2 - 1
+    image = torch.rand(2, 3, 68, 86) * 2 - 1  # sizes at which rounding a pooled size up or down matters
     found = ours(image)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (backbones.IMAGENET_MEAN, backbones.IMAGENET_STD))
     x = ((image + 1) / 2 - mean) / std
@@ -241,6 +242,27 @@ def test_a_download_of_other_content_is_refused_unread(published: Path) -> None:
     published.write_bytes(published.read_bytes() + b"tail")
     with pytest.raises(WeightsError, match="invalid hash value"):
         load_backbone("alexnet", "download")
+    assert not list(download_folder().iterdir())
+
+
+class _Program:
+    """Pickled, it asks the reader to make a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_download_that_holds_a_program_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"features.0.weight": _Program(tmp_path / "made")}, tmp_path / "program.pth")
+    digits = hashlib.sha256((tmp_path / "program.pth").read_bytes()).hexdigest()[:8]
+    path = (tmp_path / "program.pth").rename(tmp_path / f"alexnet-owt-{digits}.pth")
+    monkeypatch.setattr(NETWORKS["alexnet"], "url", path.as_uri())
+    with pytest.raises(WeightsError, match="more than tensors"):
+        download("alexnet")
+    assert not (tmp_path / "made").exists()
     assert not list(download_folder().iterdir())
 
 
