@@ -7,10 +7,12 @@ the right name is always complete.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import shutil
+import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +24,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from faceinpaint.errors import ConfigError, DataError
+from faceinpaint.regions import CLASSES
 
 SPLITS = ("train", "val", "test", "all")
 """Parts of a data set; ``all`` is everything undivided, for inspection, never for a comparison."""
@@ -194,9 +197,7 @@ def build(
     # A memory-mapped file on a full disk ends in a bus error that cannot be caught, so ask first.
     if shutil.disk_usage(out.parent).free < need * 1.05:
         raise DataError(f"the disk has no room for the cache ({need / 1e9:.1f} GB)", "Free some or take another", out)
-    # Named after the process, so that two runs do not write into each other's folder.
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = _partial(out)
     partial.mkdir()
     try:
         made = _fill(partial, listing, read, arrays, progress, workers)
@@ -215,6 +216,29 @@ def build(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Prepared(out, len(made["ids"]), made["skipped"], made["notes"], False)
+
+
+def _partial(out: Path) -> Path:
+    """A temporary name beside ``out``, for this process alone; those that killed processes left are removed."""
+    mine = f".{out.name}.{socket.gethostname()}."
+    for left in out.parent.glob(glob.escape(mine) + "*.partial"):
+        pid = left.name[len(mine) : -len(".partial")]
+        if pid == str(os.getpid()) or (pid.isdigit() and not _alive(int(pid))):
+            shutil.rmtree(left, ignore_errors=True)
+    return out.with_name(f"{mine}{os.getpid()}.partial")
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process of this machine is running; yes where that cannot be asked without harm."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _fill(
@@ -324,21 +348,32 @@ def _reuse(out: Path, meta: dict[str, Any], arrays: dict[str, tuple[int, ...]]) 
     return Prepared(out, len(found["ids"]), found["skipped"], found["notes"], True)
 
 
+def read_meta(folder: Path) -> dict[str, Any]:
+    """The contents of meta.json, checked for what every cache has.
+
+    Raises:
+        DataError: it is missing, damaged or incomplete.
+    """
+    remedy = "Delete the folder and prepare it again"
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"the cache cannot be read ({error})", remedy, folder / "meta.json") from None
+    if not _complete(meta):
+        raise DataError("its entries are incomplete", remedy, folder / "meta.json")
+    return meta
+
+
 def load(folder: Path, kind: str, names: Sequence[str]) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """Open a cache: the contents of meta.json, checked, and its arrays, memory-mapped read-only.
+    """Open a cache: the contents of meta.json and its arrays, memory-mapped read-only, all checked.
 
     Raises:
         DataError: a file is missing or damaged, or the cache is of another kind.
     """
     remedy = "Delete the folder and prepare it again"
-    try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"the cache cannot be read ({error})", remedy, folder / "meta.json") from None
-    if not isinstance(meta, dict) or meta.get("kind") != kind:
+    meta = read_meta(folder)
+    if meta["kind"] != kind:
         raise DataError(f"this is not a cache of {kind}", f"Name a folder of prepared {kind}", folder)
-    if not _complete(meta):
-        raise DataError("its entries are incomplete", remedy, folder / "meta.json")
     ids, size = meta["ids"], meta["size"]
     opened = []
     for name in names:
@@ -355,15 +390,16 @@ def load(folder: Path, kind: str, names: Sequence[str]) -> tuple[dict[str, Any],
     return meta, opened
 
 
-def _complete(meta: dict[str, Any]) -> bool:
+def _complete(meta: Any) -> bool:
     """Whether meta.json has the entries that every cache has, of the right types and lengths."""
-    if not all(isinstance(meta.get(key), list) for key in ("ids", "sha256", "skipped", "notes")):
+    types = {"kind": str, "size": int, "source": str, "ids": list, "sha256": list, "skipped": list, "notes": list}
+    if not isinstance(meta, dict) or not all(isinstance(meta.get(k), t) for k, t in types.items()):
         return False
     ids = meta["ids"]
     return (
-        isinstance(meta.get("size"), int)
-        and isinstance(meta.get("source"), str)
-        and all(isinstance(name, str) and plain_name(name) for name in ids)
+        all(isinstance(name, str) and plain_name(name) for name in ids)
+        and all(isinstance(digest, str) for digest in meta["sha256"])
+        and all(isinstance(entry, dict) and entry.keys() >= {"file", "reason"} for entry in meta["skipped"])
         and 0 < len(ids) == len(set(ids)) == len(meta["sha256"])
     )
 
@@ -377,6 +413,52 @@ def check_loaded(meta: dict[str, Any], folder: Path, split: str, size: int) -> N
     for key, asked in (("size", size), ("split", split)):
         if meta.get(key) != asked:
             raise DataError(f"the cache has {key} {meta.get(key)}, asked is {asked}", "Prepare one for it", folder)
+
+
+KINDS = {"faces": ("images", "labels"), "holes": ("holes",)}
+"""The arrays of each kind of cache."""
+
+_LARGEST = {"images": 255, "labels": len(CLASSES) - 1, "holes": 1}
+
+
+def check(folder: str | Path) -> list[str]:
+    """Read prepared caches completely and say what they hold, one line each and one for each remark.
+
+    Args:
+        folder: one cache, or a folder of caches.
+
+    Raises:
+        DataError: there is none, one is damaged, or the same picture is in two splits.
+    """
+    folder = Path(folder)
+    found = [folder] if (folder / "meta.json").is_file() else [p.parent for p in folder.glob("*/meta.json")]
+    if not found:
+        raise DataError("there is no prepared cache", "Run `faceinpaint data prepare` first", folder)
+    lines = []
+    seen: dict[tuple[str, str], str] = {}
+    for path in sorted(found):
+        meta = read_meta(path)
+        names = KINDS.get(meta["kind"], ())
+        for name, array in zip(names, load(path, meta["kind"], names)[1], strict=True):
+            # In pieces, because a set may be larger than memory.
+            if max(int(array[i : i + 256].max()) for i in range(0, len(array), 256)) > _LARGEST[name]:
+                raise DataError(
+                    f"a value is above {_LARGEST[name]}",
+                    "Delete the folder and prepare it again",
+                    path / f"{name}.npy",
+                )
+        split = str(meta.get("split"))
+        for name, sha256 in zip(meta["ids"], meta["sha256"], strict=True):
+            other = seen.setdefault((meta["kind"], sha256), split)
+            if other != split and "all" not in (other, split):
+                raise DataError(f"{name} is in split {other} too", "Remove it from one and prepare again", path)
+        lines.append(
+            f"{path.name}: {len(meta['ids']):,} {meta['kind']} of {meta['size']} x {meta['size']} pixels, "
+            f"{len(meta['skipped'])} left out; {meta['source']}"
+        )
+        lines += [f"  {note}" for note in meta["notes"]]
+        lines += [f"  left out: {s['file']}: {s['reason']}" for s in meta["skipped"]]
+    return lines
 
 
 def listing_digest(source: Path, files: Sequence[Path], extra: Sequence[str] = ()) -> str:

@@ -6,11 +6,14 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from faceinpaint import __version__
@@ -158,13 +161,13 @@ def train(
     --weights weights --out runs/ours`
     """
     from faceinpaint.reproduce import Sources
-    from faceinpaint.train import Config, train
+    from faceinpaint.train import train
 
     config = _config(method, preset, merge, seed, settings)
     sources = Sources(faces, holes, order, not black_is_hole, weights=weights)
     face_set, hole_set = sources.training(config.preset, cache or out / "cache", seed, progress=True)
     first = os.environ.get("RANK", "0") == "0"
-    with _bar(f"train {method}", config.preset.images, shown=first) as advance:
+    with _resumable(), _bar(f"train {method}", config.preset.images, shown=first) as advance:
         path = train(
             config, face_set, hole_set, out, backbone_weights=weights, progress=advance,
             accelerator=_accelerator(device), devices=devices,
@@ -252,9 +255,9 @@ def reproduce(
     from faceinpaint.reproduce import Sources, reproduce
 
     sources = Sources(faces, holes, order, not black_is_hole, pairs, weights, inception)
-    paths = reproduce(
-        find(preset, **_pairs(settings)), out, sources=sources, seed=seed, accelerator=_accelerator(device)
-    )
+    scale = find(preset, **_pairs(settings))
+    with _resumable():
+        paths = reproduce(scale, out, sources=sources, seed=seed, accelerator=_accelerator(device))
     print("\n".join(map(str, paths)))
 
 
@@ -275,7 +278,7 @@ def table(
     if view not in VIEWS:
         raise ConfigError(f"unknown view {view!r}", f"Use one of {', '.join(VIEWS)}")
     records = table.read_records(places)
-    show(table.comparison(records, view), Console())
+    show(table.brief(records, view), Console())
     if out is not None:
         print("\n".join(map(str, table.write(records, out))))
 
@@ -355,6 +358,16 @@ def _accelerator(device: str) -> str:
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Ctrl-C ends the command with a word on how to go on, and the shell's usual exit code for it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on where it was.", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
 class _bar:
     """A progress bar with the time left; gives the function that advances it."""
 
@@ -377,16 +390,7 @@ class _bar:
 def main() -> None:
     """Run the command line; a problem that the user can mend ends with one message and exit code 2."""
     try:
-        app(standalone_mode=True)
+        app()
     except FaceInpaintError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/] {_plain(error)}", highlight=False)
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on where it was.", file=sys.stderr)
-        sys.exit(130)
-
-
-def _plain(error: Exception) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))

@@ -169,7 +169,7 @@ def reproduce(
             bar.update(task, visible=False)
     records = table.read_records([out / "records" / f"{row.key}.json" for row in rows])
     paths = table.write(records, out)
-    show(table.comparison(records), console)
+    show(table.brief(records), console)
     return paths
 
 
@@ -192,7 +192,8 @@ def _price(row: RowPlan, preset: Preset, pairs: int) -> tuple[float, float]:
     chosen = method(row.method)
     if chosen.critic is None:
         return 0.0, pairs * 1e8
-    flops = count_flops(chosen.build(preset, row.merge, chosen.split_options(row.options)[0]), preset.size)
+    generator = chosen.build(preset, row.merge, chosen.split_options(row.options)[0]).eval()
+    flops = count_flops(generator, preset.size)
     return 6 * (flops + 5e7) * preset.images, (flops + 1e8) * pairs
 
 

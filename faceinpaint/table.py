@@ -151,6 +151,16 @@ def comparison(records: Sequence[dict[str, Any]], view: str = "composited") -> T
     )
 
 
+def brief(records: Sequence[dict[str, Any]], view: str = "composited") -> Table:
+    """The comparison without intervals and costs, narrow enough for a terminal."""
+    whole = comparison(records, view)
+    wanted = ("Method", "Map", "PSNR as printed", "PSNR (dB)", "SSIM", "L1 (%)", "LPIPS", "FD-AlexNet", "Images seen")
+    columns = [whole.headers.index(name) for name in wanted]
+    rows = (tuple(row[i].partition(" [")[0] for i in columns) for row in whole.rows)
+    headers = tuple(name.replace("PSNR as printed", "As printed") for name in wanted)
+    return Table(whole.title, headers, tuple(rows), whole.notes)
+
+
 def by_bin(records: Sequence[dict[str, Any]], metric: str = "psnr", view: str = "composited") -> Table:
     """One metric for each bin of hole fraction."""
     _same_test(records)

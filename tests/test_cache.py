@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from collections import namedtuple
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from faceinpaint.cache import (
     Listing,
     Prepared,
     build,
+    check,
     check_request,
     find,
     folder_name,
@@ -145,7 +147,7 @@ def spoil(folder: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "problem"),
     [
-        ("no meta", "cannot be read"), ("half meta", "cannot be read"), ("list", "not a cache of things"),
+        ("no meta", "cannot be read"), ("half meta", "cannot be read"), ("list", "incomplete"),
         ("kind", "not a cache of things"), ("twice", "incomplete"), ("path", "incomplete"),
         ("checksums", "incomplete"), ("ids", "incomplete"), ("count", "its shape is"), ("no array", "cannot be read"),
         ("cut", "cannot be read"), ("empty", "cannot be read"), ("type", "its type is float32"),
@@ -159,6 +161,56 @@ def test_a_damaged_cache_is_refused(tmp_path, how, problem):
     with pytest.raises(DataError, match=problem) as caught:
         load(folder, "things", ["things"])
     assert str(folder) in str(caught.value)
+
+
+def test_what_killed_runs_left_is_removed(tmp_path):
+    """A folder of this process number or of a process that is gone; not one of a process that still runs."""
+    host = socket.gethostname()
+    gone, running = (tmp_path / f".out.{host}.{pid}.partial" for pid in (2**22 + 1, os.getppid()))
+    for left in (gone, running, tmp_path / f".out.{host}.{os.getpid()}.partial"):
+        left.mkdir()
+        (left / "things.npy").write_bytes(b"x")
+    made(tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([running.name, "out"])
+
+
+def holes_cache(folder: Path, split: str, fill: int = 1, first: int = 0) -> Path:
+    """Three holes, each a constant, with the checksums ``first``, ``first`` + 1, ..."""
+
+    def one(number: int) -> Item:
+        return Item((np.full((16, 16), fill, np.uint8),), {"sha256": f"{number + first:064d}"})
+
+    build(folder, listing(3), one, {"holes": (16, 16)}, {"kind": "holes", "size": 16, "split": split})
+    return folder
+
+
+def test_check_reads_everything_and_reports(tmp_path):
+    holes_cache(tmp_path / "a-test", "test")
+    holes_cache(tmp_path / "a-train", "train", first=3)
+    want = "3 holes of 16 x 16 pixels, 0 left out; test things"
+    assert check(tmp_path) == [f"a-test: {want}", f"a-train: {want}"]
+    assert check(str(tmp_path / "a-test")) == [f"a-test: {want}"]
+    meta = json.loads((tmp_path / "a-test" / "meta.json").read_text())
+    meta |= {"notes": ["2 of 3 files: odd"], "skipped": [{"file": "x.png", "reason": "it is empty"}]}
+    (tmp_path / "a-test" / "meta.json").write_text(json.dumps(meta))
+    assert check(tmp_path / "a-test")[1:] == ["  2 of 3 files: odd", "  left out: x.png: it is empty"]
+
+
+def test_check_refuses_a_picture_in_two_splits(tmp_path):
+    holes_cache(tmp_path / "test", "test")
+    holes_cache(tmp_path / "all", "all")
+    check(tmp_path)
+    holes_cache(tmp_path / "train", "train", first=2)
+    with pytest.raises(DataError, match="n0 is in split test too"):
+        check(tmp_path)
+
+
+def test_check_refuses_impossible_values_and_an_empty_folder(tmp_path):
+    with pytest.raises(DataError, match="no prepared cache"):
+        check(tmp_path)
+    holes_cache(tmp_path / "a", "train", fill=2)
+    with pytest.raises(DataError, match="a value is above 1"):
+        check(tmp_path)
 
 
 def test_find(tmp_path):
