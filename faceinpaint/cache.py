@@ -449,8 +449,8 @@ def check(folder: str | Path) -> list[str]:
                 )
         split = str(meta.get("split"))
         for name, sha256 in zip(meta["ids"], meta["sha256"], strict=True):
-            other = seen.setdefault((meta["kind"], sha256), split)
-            if other != split and "all" not in (other, split):
+            other = split if split == "all" else seen.setdefault((meta["kind"], sha256), split)
+            if other != split:
                 raise DataError(f"{name} is in split {other} too", "Remove it from one and prepare again", path)
         lines.append(
             f"{path.name}: {len(meta['ids']):,} {meta['kind']} of {meta['size']} x {meta['size']} pixels, "
