@@ -143,7 +143,7 @@ def evaluate(
     Args:
         row: what to measure.
         test: on what.
-        lpips: frozen network with LPIPS heads; without heads (random weights) that column stays empty.
+        lpips: frozen network with LPIPS heads; if its weights are random, that column stays empty.
         features: frozen network of the Frechet and kernel distances.
         inception: clean-fid's Inception file; with it the record also holds FID and KID proper.
         parse: parser for rows whose map is "predicted": (damaged image, hole) -> parsing map.
@@ -183,7 +183,7 @@ def evaluate(
                     "psnr_hole": metrics.psnr(picture, true, hole),
                     "l1_hole": metrics.l1(picture, true, hole),
                 }
-                if len(lpips.heads):
+                if lpips.trained and len(lpips.heads):
                     values["lpips"] = metrics.lpips(picture, true, lpips)
                 for name, value in values.items():
                     per_image[f"{view}.{name}"].append(value.cpu())
@@ -257,7 +257,7 @@ def evaluate(
             name: {"l1": float(errors[i] / counts[i]) if counts[i] else None, "hole_pixels": int(counts[i])}
             for i, name in enumerate(("other", *REGIONS))
         },
-        "networks": {"lpips": lpips.record() if len(lpips.heads) else None, "distance": features.record()},
+        "networks": {"lpips": lpips.record() if lpips.trained and len(lpips.heads) else None, "distance": features.record()},
         "seconds": round(time.monotonic() - began, 1),
         "device": device_name(torch.device(device)),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

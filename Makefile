@@ -1,0 +1,36 @@
+# make reproduce   the comparison table at the smoke preset, from nothing
+# make test        everything that must hold
+# make soak        long runs: kills, fuzzing, mutation testing; leaves records
+# make book        the rendered book in _build/html
+
+PYTHON ?= python3
+BIN := .venv/bin
+PRESET ?= smoke
+OUT ?= out/$(PRESET)
+
+.PHONY: reproduce test soak book clean
+
+reproduce: .venv/ready
+	$(BIN)/faceinpaint reproduce --preset $(PRESET) --out $(OUT)
+
+test: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy faceinpaint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not soak"
+
+soak: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m soak
+
+book: .venv/ready
+	$(BIN)/python book/build.py --out _build
+
+.venv/ready: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "Python 3.11 to 3.13 is needed: make PYTHON=python3.12"'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf .venv _build out
