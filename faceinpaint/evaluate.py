@@ -2,7 +2,7 @@
 
 The protocol: the same pairs of face and hole for every row; pictures rounded to 8 bits; the headline is the
 composited picture (known pixels are the photograph's), the raw output stands beside it; PSNR of each picture, then
-the mean; 95% intervals by bootstrap over pictures; set distances always with their N.
+the mean; 95% intervals by bootstrap over faces; set distances always with their N.
 """
 
 from __future__ import annotations
@@ -210,6 +210,7 @@ def evaluate(
             }  # fmt: skip
     bins = np.array([BIN_NAMES.index(p.bin) for p in test.pairs])
     groups = {"all": np.ones(len(bins), bool)} | {name: bins == i for i, name in enumerate(BIN_NAMES)}
+    shown = np.array([face for face, _ in places])
     columns = {name: torch.cat(v).numpy() for name, v in per_image.items() if v}
     stacked = {name: torch.cat(v).double().numpy() for name, v in seen.items()}
     generator = row.generator if isinstance(row.generator, nn.Module) else None
@@ -235,7 +236,7 @@ def evaluate(
         "images": {
             view: {
                 group: {
-                    name: _summary(columns[f"{view}.{name}"][rows])
+                    name: _summary(columns[f"{view}.{name}"][rows], shown[rows])
                     for name in PER_IMAGE
                     if f"{view}.{name}" in columns
                 }
@@ -266,17 +267,23 @@ def evaluate(
     }  # fmt: skip
 
 
-def _summary(values: np.ndarray) -> dict[str, float | int | None]:
-    """Mean and its 95% interval; pictures repaired without any error (infinite PSNR) are counted, not averaged."""
-    finite = values[np.isfinite(values)]
-    low, high = metrics.bootstrap_interval(finite) if len(finite) else (None, None)
-    return {
-        "mean": float(finite.mean()) if len(finite) else None,
-        "low": None if low is None else float(low),
-        "high": None if high is None else float(high),
-        "n": len(finite),
-        "perfect": int(np.isposinf(values).sum()),
-    }
+def _summary(values: np.ndarray, faces: np.ndarray) -> dict[str, float | int | None]:
+    """Mean over pairs, and its 95% interval over faces: the pairs of one face are not independent of each other.
+
+    Pictures repaired without any error (infinite PSNR) are counted, not averaged.
+
+    Args:
+        values: one value for each pair.
+        faces: which face each pair shows, small integers.
+    """
+    finite = np.isfinite(values)
+    about = {"n": int(finite.sum()), "perfect": int(np.isposinf(values).sum())}
+    if not finite.any():
+        return {"mean": None, "low": None, "high": None} | about
+    counts = np.bincount(faces[finite])
+    per_face = np.bincount(faces[finite], values[finite])[counts > 0] / counts[counts > 0]
+    low, high = metrics.bootstrap_interval(per_face)
+    return {"mean": float(values[finite].mean()), "low": float(low), "high": float(high)} | about
 
 
 def _distances(repaired: np.ndarray, true: np.ndarray) -> dict[str, float | int]:

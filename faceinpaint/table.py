@@ -190,7 +190,7 @@ def notes(records: Sequence[dict[str, Any]]) -> list[str]:
     out = [
         f"Test: {test['pairs']} pairs; {test['faces']}; {test['holes']}; pairs sha256 {test['pairs_sha256'][:12]}. "
         f"{first['size']}x{first['size']} pixels, preset {first['preset']}. "
-        "Square brackets: 95% bootstrap interval over pairs.",
+        "Square brackets: 95% bootstrap interval over faces.",
         "As printed: the patent's Table 1 on CelebA-HQ; its holes, number of images and kind of output are not stated, "
         "so its figures and ours are not comparable.",
         f"FD-AlexNet and KID-AlexNet: distances of AlexNet features ({first['networks']['distance']['weights']}) "
