@@ -29,6 +29,7 @@ from faceinpaint.backbones import Backbone
 from faceinpaint.errors import CheckpointError
 from faceinpaint.faces import FaceSet
 from faceinpaint.masks import BIN_NAMES, HoleSet, Pair, check_pairs, composite
+from faceinpaint.models.parser import FaceParser
 from faceinpaint.presets import Preset
 from faceinpaint.regions import REGIONS, merge_classes
 from faceinpaint.train import Config, device_name
@@ -55,6 +56,7 @@ class Row:
         merge: how classes become regions for this generator.
         map: where parsing maps come from: "true" (an oracle, as in the patent), "predicted", or None if unused.
         about: training record of the weights (the JSON beside them), None for methods without training.
+        parser: supplies the map where that is "predicted". parser_about: training record of its weights.
     """
 
     key: str
@@ -65,6 +67,8 @@ class Row:
     merge: str = "regions"
     map: str | None = None
     about: dict[str, Any] | None = None
+    parser: FaceParser | None = None
+    parser_about: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,15 @@ class TestSet:
     faces: FaceSet
     holes: HoleSet
     pairs: Sequence[Pair]
+
+    def about(self) -> dict[str, Any]:
+        """What a results record says of the test."""
+        return {
+            "faces": self.faces.source,
+            "holes": self.holes.source,
+            "pairs": len(self.pairs),
+            "pairs_sha256": self.digest(),
+        }
 
     def digest(self) -> str:
         """sha256 over ids and checksums of all pairs: equal for equal tests."""
@@ -135,7 +148,7 @@ def count_flops(generator: nn.Module, size: int) -> int:
 @torch.no_grad()
 def evaluate(
     row: Row, test: TestSet, *, lpips: Backbone, features: Backbone, inception: str | Path | None = None,
-    parse: Callable[[Tensor, Tensor], Tensor] | None = None, batch: int = 16, device: str | torch.device = "cpu",
+batch: int = 16, device: str | torch.device = "cpu",
     progress: Callable[[int, str], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure one row.
@@ -146,7 +159,6 @@ def evaluate(
         lpips: frozen network with LPIPS heads; if its weights are random, that column stays empty.
         features: frozen network of the Frechet and kernel distances.
         inception: clean-fid's Inception file; with it the record also holds FID and KID proper.
-        parse: parser for rows whose map is "predicted": (damaged image, hole) -> parsing map.
         batch: pictures at a time.
         device: where the networks run.
         progress: told how many pairs more are done.
@@ -165,13 +177,10 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="faceinpaint-") as folder:
         for start in range(0, len(places), batch):
             chosen = places[start : start + batch]
-            labels = torch.from_numpy(np.stack([test.faces.labels[f] for f, _ in chosen])).to(device)
-            image = torch.from_numpy(np.stack([test.faces.images[f] for f, _ in chosen])).to(device)
-            hole = torch.from_numpy(np.stack([test.holes.holes[h] for _, h in chosen])).to(device)[:, None].float()
-            image = image.permute(0, 3, 1, 2).float() / 127.5 - 1
+            image, hole, labels = _pictures(test, chosen, device)
             regions = merge_classes(labels, row.merge)
             if row.map == "predicted":
-                regions = parse(image * (1 - hole), hole)
+                regions = row.parser.parse(image, hole)
             raw = row.generator(image, hole, regions).image.to(image.dtype)
             true = metrics.quantise(image)
             views = {"composited": metrics.quantise(composite(raw, image, hole)), "raw": metrics.quantise(raw)}
@@ -225,12 +234,8 @@ def evaluate(
         "preset": row.preset.name,
         "size": row.preset.size,
         "training": row.about,
-        "test": {
-            "faces": test.faces.source,
-            "holes": test.holes.source,
-            "pairs": len(test.pairs),
-            "pairs_sha256": test.digest(),
-        },
+        "parser": row.parser_about,
+        "test": test.about(),
         "parameters": count_parameters(generator) if generator is not None else None,
         "flops": count_flops(generator, row.preset.size) if generator is not None else None,
         "images": {
@@ -261,10 +266,74 @@ def evaluate(
         "networks": {"lpips": lpips.record() if lpips.trained and len(lpips.heads) else None, "distance": features.record()},
         "seconds": round(time.monotonic() - began, 1),
         "device": device_name(torch.device(device)),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": _today(),
         "versions": versions(),
         "commit": commit(),
     }  # fmt: skip
+
+
+@torch.no_grad()
+def evaluate_parser(
+    parser: FaceParser, test: TestSet, about: dict[str, Any], *, batch: int = 32, device: str | torch.device = "cpu"
+) -> dict[str, Any]:
+    """How well the parser guesses: intersection over union of each region, over known and over hole pixels.
+
+    Args:
+        parser: trained parser.
+        test: the fixed pairs.
+        about: training record of its weights.
+        batch: pictures at a time.
+        device: where it runs.
+
+    Returns:
+        a results record of kind "parser".
+    """
+    began = time.monotonic()
+    parser.to(device)
+    names = ("other", *REGIONS)
+    confusion = {part: np.zeros((len(names), len(names)), np.int64) for part in ("known", "hole")}
+    places = check_pairs(test.pairs, test.faces, test.holes)
+    for start in range(0, len(places), batch):
+        image, hole, labels = _pictures(test, places[start : start + batch], device)
+        true, guess = merge_classes(labels).long(), parser.parse(image, hole).long()
+        both = (true * len(names) + guess).flatten().cpu().numpy()
+        inside = hole.flatten().cpu().numpy() > 0.5
+        for part, where in (("known", ~inside), ("hole", inside)):
+            confusion[part] += np.bincount(both[where], minlength=len(names) ** 2).reshape(len(names), -1)
+    iou = {}
+    for part, table in confusion.items():
+        union = table.sum(0) + table.sum(1) - np.diag(table)
+        each = {name: float(table[i, i] / union[i]) for i, name in enumerate(names) if union[i]}
+        shares = [each[name] for name in REGIONS if name in each]
+        iou[part] = {
+            "mean": float(np.mean(shares)) if shares else None,
+            "accuracy": float(np.trace(table) / table.sum()),
+        }
+        iou[part]["regions"] = each
+    return {
+        "kind": "parser", "version": VERSION, "key": "parser", "training": about, "iou": iou, "test": test.about(),
+        "parameters": count_parameters(parser), "seconds": round(time.monotonic() - began, 1),
+        "device": device_name(torch.device(device)), "date": _today(), "versions": versions(), "commit": commit(),
+    }  # fmt: skip
+
+
+def _pictures(
+    test: TestSet, chosen: Sequence[tuple[int, int]], device: str | torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Images (B, 3, S, S) in [-1, 1], hole masks (B, 1, S, S) and class ids (B, S, S) of some pairs."""
+    image, labels, hole = (
+        torch.from_numpy(np.stack(arrays)).to(device)
+        for arrays in (
+            [test.faces.images[f] for f, _ in chosen],
+            [test.faces.labels[f] for f, _ in chosen],
+            [test.holes.holes[h] for _, h in chosen],
+        )
+    )
+    return image.permute(0, 3, 1, 2).float() / 127.5 - 1, hole[:, None].float(), labels
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def _summary(values: np.ndarray, faces: np.ndarray) -> dict[str, float | int | None]:

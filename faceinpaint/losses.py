@@ -54,7 +54,9 @@ def perceptual(output: Mapping[str, Tensor], image: Mapping[str, Tensor], taps: 
 
 def gram(features: Tensor) -> Tensor:
     """Gram matrix (B, C, C) of features (B, C, h, w), divided by C h w."""
-    flat = features.flatten(2).float()  # sums over thousands of pixels overflow half precision
+    flat = features.flatten(2)
+    if flat.dtype in (torch.float16, torch.bfloat16):
+        flat = flat.float()  # sums over thousands of pixels overflow half precision
     return flat @ flat.transpose(1, 2) / flat[0].numel()
 
 
@@ -134,16 +136,17 @@ def gradient_penalty(
 
 
 def discount(hole: Tensor, rate: float = 0.9) -> Tensor:
-    """Spatial discount (B, 1, h, w): rate to the power of a hole pixel's distance to the nearest known pixel.
+    """Spatial discount (B, 1, h, w): rate to the power of how many pixels lie between a hole pixel and the known ones.
 
     Contextual Attention defines it for a rectangle, by the distance to its sides along either axis. For a hole of any
     shape the distance is counted the same way, in steps of a 3x3 dilation of the known pixels; for a rectangle both
-    agree. Known pixels have weight 1.
+    agree, but that the original's distance to the lower and the right side is one more than to the others, and not
+    here. Known pixels and those that touch one have weight 1.
     """
     weight = torch.ones_like(hole)
     left = hole
     value = 1.0
-    for _ in range(max(hole.shape[-2:]) // 2):
+    for _ in range(max(hole.shape[-2:])):
         # What is still hole after one more ring of known pixels has grown inwards. The picture's border is not known.
         left = -F.max_pool2d(-left, 3, 1, 1)
         value *= rate

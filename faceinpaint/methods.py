@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceinpaint import losses
@@ -32,6 +33,7 @@ from faceinpaint.models.discriminators import (
 from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.models.floors import MeanFill, Telea
 from faceinpaint.models.gated_conv import GatedConv
+from faceinpaint.models.parser import FaceParser
 from faceinpaint.presets import Preset
 from faceinpaint.regions import n_regions
 
@@ -86,8 +88,8 @@ class Method:
         title: in the table.
         generator: class of the generator.
         sizes: its width arguments at a preset.
-        critic: builds the critic, given the preset; None for methods that are not trained.
-        generator_loss, critic_loss: weighted terms by name; the loss is their sum.
+        critic: builds the critic, given the preset; None if there is none.
+        generator_loss, critic_loss: weighted terms by name; the loss is their sum. A method without is not trained.
         options: loss options and their defaults.
         lr: learning rate of the paper; critic_lr: that of the critic as a multiple of it.
         betas: of Adam.
@@ -246,6 +248,10 @@ def _gated_critic(s: Step) -> dict[str, Tensor]:
     return {"critic": losses.hinge_discriminator(real, fake)}
 
 
+def _parser(s: Step) -> dict[str, Tensor]:
+    return {"cross_entropy": F.cross_entropy(s.output.image.float(), s.batch.regions.long())}
+
+
 # --- the rows -------------------------------------------------------------------------------------------------------
 
 
@@ -290,8 +296,14 @@ METHODS = {
 }  # fmt: skip
 """The rows of the comparison table, in its order."""
 
-TRAINED = tuple(name for name, m in METHODS.items() if m.critic is not None)
-"""Methods that ``faceinpaint train`` accepts."""
+PARSER = Method(
+    "parser", "Parser", FaceParser, lambda p: {"width": p.parser_width}, generator_loss=_parser, lr=1e-3,
+    betas=(0.9, 0.999), uses_map=True,
+)  # fmt: skip
+"""No row of its own: it supplies the parsing map where there is none."""
+
+TRAINED = (*(name for name, m in METHODS.items() if m.generator_loss is not None), PARSER.name)
+"""What ``faceinpaint train`` accepts."""
 
 
 def method(name: str) -> Method:
@@ -300,6 +312,7 @@ def method(name: str) -> Method:
     Raises:
         ConfigError: the name is unknown.
     """
-    if name not in METHODS:
-        raise ConfigError(f"unknown method {name!r}", f"Use one of {', '.join(METHODS)}")
-    return METHODS[name]
+    known = METHODS | {PARSER.name: PARSER}
+    if name not in known:
+        raise ConfigError(f"unknown method {name!r}", f"Use one of {', '.join(known)}")
+    return known[name]

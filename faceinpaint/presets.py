@@ -36,6 +36,7 @@ class Preset:
         heads: see :class:`faceinpaint.models.facial_style.AdaptiveFusion`.
         baseline_scale: width of the baselines as a share of their papers'.
         critic_width: channels of the first layer of the facial-style discriminator.
+        parser_width: channels of the parser at full size.
         backbone: frozen network of the perceptual and style losses, "vgg19" or "squeezenet1_1".
         precision: as Lightning Fabric names it.
         compile: torch.compile and channels_last on a GPU.
@@ -59,6 +60,7 @@ class Preset:
     heads: str = "shared"
     baseline_scale: float = 0.25
     critic_width: int = 16
+    parser_width: int = 8
     backbone: str = "squeezenet1_1"
     precision: str = "32-true"
     compile: bool = False
@@ -76,7 +78,7 @@ PRESETS = {
         ),
         Preset(
             "gpu", size=256, faces=8_192, holes=8_192, pairs_per_bin=500, images=400_000, batch=32, lr=2e-4, ema=0.999,
-            width=32, style_width=32, style_ups=3, baseline_scale=1.0, critic_width=64, backbone="vgg19",
+            width=32, style_width=32, style_ups=3, baseline_scale=1.0, critic_width=64, parser_width=32, backbone="vgg19",
             precision="bf16-mixed", compile=True, checkpoint_every=40_000, sample_every=40_000,
         ),
         Preset(

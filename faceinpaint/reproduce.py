@@ -6,7 +6,6 @@ reproduction goes on where it was.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +19,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from faceinpaint import table, weights
 from faceinpaint.backbones import load_backbone
 from faceinpaint.errors import ConfigError
-from faceinpaint.evaluate import Row, TestSet, count_flops, evaluate, load_generator
+from faceinpaint.evaluate import Row, TestSet, count_flops, evaluate, evaluate_parser, load_generator
 from faceinpaint.faces import load_faces
 from faceinpaint.masks import drawn_test_holes, load_holes, make_pairs, read_pairs, write_pairs
-from faceinpaint.methods import METHODS, method
+from faceinpaint.methods import METHODS, PARSER
 from faceinpaint.presets import Preset
 from faceinpaint.train import Config, train
 
@@ -32,7 +31,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RowPlan:
-    """A row to make: which method, trained how, evaluated with which map."""
+    """A row to make: which method, trained how, evaluated with which map.
+
+    Attributes:
+        key: short unique name of its record.
+        title: in the table.
+        method: what to train, or a fill that needs no training.
+        map: where parsing maps come from, see :class:`faceinpaint.evaluate.Row`.
+        merge, options: of the training, see :class:`faceinpaint.train.Config`.
+        run: name of its training, if it shares that of another row; its own otherwise.
+    """
 
     key: str
     title: str
@@ -40,6 +48,7 @@ class RowPlan:
     map: str | None = None
     merge: str = "regions"
     options: dict[str, Any] = field(default_factory=dict)
+    run: str | None = None
 
 
 ROWS = (
@@ -49,6 +58,8 @@ ROWS = (
     RowPlan("contextual-attention", "CA", "contextual-attention"),
     RowPlan("gated-conv", "DF2", "gated-conv"),
     RowPlan("facial-style", "Ours", "facial-style", map="true"),
+    RowPlan("facial-style-predicted", "Ours", "facial-style", map="predicted", run="facial-style"),
+    RowPlan("facial-style-none", "Ours, one region", "facial-style", merge="none"),
 )
 """Rows of the comparison table."""
 
@@ -136,37 +147,51 @@ def reproduce(
     lpips = load_backbone("alexnet", sources.weights)
     console.print(f"{faces.source}: {len(faces):,} to train on; {test.faces.source}: {len(test.pairs):,} test pairs")
 
+    configs = {
+        row.run or row.key: Config(row.method, preset, row.options, row.merge, seed)
+        for row in rows
+        if METHODS[row.method].generator_loss is not None
+    }
+    if any(row.map == "predicted" for row in rows):
+        configs[PARSER.name] = Config(PARSER.name, preset, seed=seed)
+
     # What the bar counts: a rough price of each part, so that the time left means something.
-    price = {row.key: _price(row, preset, len(test.pairs)) for row in rows}
+    flops = {name: _flops(config) for name, config in configs.items()}
+    training = {name: 6 * (flops[name] + 5e7) for name in configs}  # an image: forward, backward and the critic
+    measuring = {row.key: flops.get(row.run or row.key, 0) + 2e8 for row in rows}  # a pair: forward and metrics
+    total = sum(training.values()) * preset.images + sum(measuring.values()) * len(test.pairs)
     with _progress(console) as bar:
-        whole = bar.add_task("all rows", note="", total=sum(map(sum, price.values())))
-        for row in rows:
-            training, measuring = price[row.key]
-            record = out / "records" / f"{row.key}.json"
-            config = Config(row.method, preset, row.options, row.merge, seed) if training else None
-            if _done(record, config, test):
-                bar.advance(whole, training + measuring)
-                continue
-            about, generator = None, METHODS[row.method].generator
-            if config is not None:
-                task = bar.add_task(f"train {row.title}", note="", total=preset.images)
-                advance = _advance(bar, task, whole, training / (-(-preset.images // preset.batch) * preset.batch))
-                path = train(
-                    config, faces, holes, out / "runs" / row.key, backbone_weights=sources.weights,
-                    progress=advance, accelerator=device,
-                )  # fmt: skip
-                bar.update(task, completed=preset.images, visible=False)
-                network, _, about = load_generator(path)
-            else:
-                network = generator()
-            task = bar.add_task(f"evaluate {row.title}", note="", total=len(test.pairs))
-            made = evaluate(
-                Row(row.key, row.title, row.method, network, preset, row.merge, row.map, about), test, lpips=lpips,
-                features=lpips, inception=sources.inception, device=device,
-                progress=_advance(bar, task, whole, measuring / len(test.pairs)),
+        whole = bar.add_task("everything", note="", total=total)
+        trained: dict[str, Any] = {}
+        for name, config in configs.items():
+            task = bar.add_task(f"train {name}", note="", total=preset.images)
+            path = train(
+                config, faces, holes, out / "runs" / name, backbone_weights=sources.weights, accelerator=device,
+                progress=_advance(bar, task, whole, training[name]),
             )  # fmt: skip
-            weights.write_json(record, made)
-            bar.update(task, visible=False)
+            bar.remove_task(task)
+            network, _, about = load_generator(path)
+            trained[name] = network, about
+        if PARSER.name in trained:
+            record = out / "records" / f"{PARSER.name}.json"
+            if not record.exists():
+                network, about = trained[PARSER.name]
+                weights.write_json(record, evaluate_parser(network, test, about, device=device))
+        for row in rows:
+            record = out / "records" / f"{row.key}.json"
+            network, about = trained.get(row.run or row.key) or (METHODS[row.method].generator(), None)
+            parser, parser_about = trained[PARSER.name] if row.map == "predicted" else (None, None)
+            made = Row(row.key, row.title, row.method, network, preset, row.merge, row.map, about, parser, parser_about)
+            if _done(record, made, test):
+                bar.advance(whole, measuring[row.key] * len(test.pairs))
+                continue
+            task = bar.add_task(f"evaluate {row.key}", note="", total=len(test.pairs))
+            found = evaluate(
+                made, test, lpips=lpips, features=lpips, inception=sources.inception, device=device,
+                progress=_advance(bar, task, whole, measuring[row.key]),
+            )  # fmt: skip
+            weights.write_json(record, found)
+            bar.remove_task(task)
     records = table.read_records([out / "records" / f"{row.key}.json" for row in rows])
     paths = table.write(records, out)
     show(table.brief(records), console)
@@ -187,30 +212,22 @@ def show(made: table.Table, console: Console) -> None:
         console.print(f"- {note}", markup=False, highlight=False)
 
 
-def _price(row: RowPlan, preset: Preset, pairs: int) -> tuple[float, float]:
-    """(training, evaluation) in passes of the generator; training costs forward, backward and the critic."""
-    chosen = method(row.method)
-    if chosen.critic is None:
-        return 0.0, pairs * 1e8
-    generator = chosen.build(preset, row.merge, chosen.split_options(row.options)[0]).eval()
-    flops = count_flops(generator, preset.size)
-    return 6 * (flops + 5e7) * preset.images, (flops + 1e8) * pairs
+def _flops(config: Config) -> int:
+    return count_flops(config.generator().eval(), config.preset.size)
 
 
-def _done(record: Path, config: Config | None, test: TestSet) -> bool:
-    """Whether a record is there, and of this configuration and test.
+def _done(record: Path, row: Row, test: TestSet) -> bool:
+    """Whether a record is there, and of these weights and this test.
 
     Raises:
-        ConfigError: it is there, but of another.
+        ConfigError: it is there, but of others.
     """
     if not record.exists():
         return False
     held = weights.read_json(record)
-    trained = (held.get("training") or {}).get("config")
-    wanted = None if config is None else json.loads(json.dumps(config.to_dict()))
-    if trained != wanted or held.get("test", {}).get("pairs_sha256") != test.digest():
+    if held.get("training") != row.about or held.get("test", {}).get("pairs_sha256") != test.digest():
         raise ConfigError(
-            "the record is of another configuration or test", "Choose another output folder, or delete this one", record
+            "the record is of other weights or of another test", "Choose another output folder, or delete it", record
         )
     return True
 

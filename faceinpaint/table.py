@@ -98,9 +98,9 @@ def read_records(places: Sequence[str | Path]) -> list[dict[str, Any]]:
         records.append(content)
     if not records:
         raise DataError("no results record is there", "Run `faceinpaint evaluate` first", places[0] if places else None)
-    order = list(METHODS)
+    order, maps = list(METHODS), ("true", "predicted", None)
     return sorted(
-        records, key=lambda r: (r["preset"], r["size"], order.index(r["method"]), r["map"] != "true", r["key"])
+        records, key=lambda r: (r["preset"], r["size"], order.index(r["method"]), maps.index(r["map"]), r["key"])
     )
 
 
@@ -121,6 +121,12 @@ def comparison(records: Sequence[dict[str, Any]], view: str = "composited") -> T
         "FD-AlexNet", "KID-AlexNet (x1000)", *(["FID", "KID (x1000)"] if with_fid else []), "Parameters (M)",
         "GFLOPs", "Images seen", "Training (min)",
     ]  # fmt: skip
+    # The patent's own row is the one that reads the true map; the others of that method are ours to add.
+    printed = {
+        r["key"]: AS_PRINTED[r["method"]]
+        for r in records
+        if r["method"] in AS_PRINTED and (r["map"] == "true" or not METHODS[r["method"]].uses_map)
+    }
     rows = []
     for r in records:
         images, sets, training = r["images"][view]["all"], r["sets"][view]["all"], r["training"] or {}
@@ -132,7 +138,7 @@ def comparison(records: Sequence[dict[str, Any]], view: str = "composited") -> T
             (
                 r["title"],
                 r["map"] or "-",
-                *(AS_PRINTED.get(r["method"], ("", "", ""))),
+                *printed.get(r["key"], ("", "", "")),
                 interval(images["psnr"], 2),
                 interval(images["ssim"], 4),
                 interval(images["l1"], 3, 100),

@@ -57,7 +57,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if method(self.method).critic is None:
+        if method(self.method).generator_loss is None:
             raise ConfigError(f"method {self.method} is not trained", "Evaluate it as it is")
         if self.merge not in MERGES:
             raise ConfigError(f"unknown merge {self.merge!r}", f"Use one of {', '.join(MERGES)}")
@@ -266,26 +266,26 @@ class _Run:
         self.config, self.chosen, self.fabric, self.seconds = config, chosen, fabric, 0.0
         p = config.preset
         self.options = chosen.split_options(config.options)[1]
-        generator = config.generator()
-        torch.manual_seed(config.seed + 1)
-        critic = chosen.critic(p)
-        if p.compile and fabric.device.type == "cuda":
-            generator, critic = (m.to(fabric.device, memory_format=torch.channels_last) for m in (generator, critic))
+        # The modules themselves, whose weights are saved under their own names, and what Fabric wraps them in.
+        self.bare: dict[str, nn.Module] = {"generator": config.generator()}
+        if chosen.critic is not None:
+            torch.manual_seed(config.seed + 1)
+            self.bare["critic"] = chosen.critic(p)
+        lr = p.lr or chosen.lr
+        self.lr = {"generator": lr, "critic": lr * chosen.critic_lr}
+        self.wrapped: dict[str, nn.Module] = {}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {}
+        fast = p.compile and fabric.device.type == "cuda"
+        if fast:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        self.lr = p.lr or chosen.lr
-        self.base = generator  # the module itself: names of its weights, not those of a wrapper
-        self.critic_base = critic
-        self.optimisers = []
-        wrapped = []
-        for network, lr in ((generator, self.lr), (critic, self.lr * chosen.critic_lr)):
-            optimiser = torch.optim.Adam(network.parameters(), lr, chosen.betas)
-            compiled = torch.compile(network) if p.compile and fabric.device.type == "cuda" else network
-            network, optimiser = fabric.setup(compiled, optimiser)
-            wrapped.append(network)
-            self.optimisers.append(optimiser)
-        self.generator, self.critic = wrapped
+        self.format = torch.channels_last if fast else torch.contiguous_format
+        for kind, network in self.bare.items():
+            network.to(fabric.device, memory_format=self.format)
+            optimiser = torch.optim.Adam(network.parameters(), self.lr[kind], chosen.betas)
+            compiled = torch.compile(network) if fast else network
+            self.wrapped[kind], self.optimisers[kind] = fabric.setup(compiled, optimiser)
         self.backbone = backbone.to(fabric.device) if backbone is not None else None
-        self.ema = {name: t.detach().clone() for name, t in self.base.state_dict().items()}
+        self.ema = {name: t.detach().clone() for name, t in self.bare["generator"].state_dict().items()}
 
     def step(self, step: int, steps: int, feed: Feed) -> dict[str, Tensor]:
         """One generator step and the critic steps that go with it. Returns scalars to log, still on the device."""
@@ -293,43 +293,42 @@ class _Run:
         p, fabric = self.config.preset, self.fabric
         torch.manual_seed(hash((self.config.seed, step)) % 2**63)
         left = 1 - step / steps
-        for optimiser, factor in zip(self.optimisers, (1.0, self.chosen.critic_lr), strict=True):
+        for kind, optimiser in self.optimisers.items():
             for group in optimiser.param_groups:
-                group["lr"] = self.lr * factor * (min(1.0, left / p.decay) if p.decay else 1.0)
-        optimise_g, optimise_d = self.optimisers
+                group["lr"] = self.lr[kind] * (min(1.0, left / p.decay) if p.decay else 1.0)
+        generator, critic = self.bare["generator"], self.bare.get("critic")
+        terms: dict[str, Tensor] = {}
         # The critic first, on faces of their own when it takes more than one step; the generator on the last batch.
         for turn in range(p.critic_steps):
             batch = feed(step * p.critic_steps + turn)
-            batch = batch._replace(image=batch.image.contiguous(memory_format=self._format()))
-            output = self.generator(batch.image, batch.hole, batch.regions)
-            seen = output._replace(image=output.image.detach())
-            terms = self.chosen.critic_loss(self._scene(batch, seen))
+            batch = batch._replace(image=batch.image.contiguous(memory_format=self.format))
+            output = self.wrapped["generator"](batch.image, batch.hole, batch.regions)
+            if critic is not None:
+                terms = self.chosen.critic_loss(self._scene(batch, output._replace(image=output.image.detach())))
             if terms:
-                optimise_d.zero_grad()
+                self.optimisers["critic"].zero_grad()
                 fabric.backward(sum(terms.values()))
-                optimise_d.step()
-            if turn + 1 < p.critic_steps:
-                del output, seen
-        self.critic_base.requires_grad_(False)
-        with fabric.no_backward_sync(self.critic, enabled=fabric.world_size > 1):
+                self.optimisers["critic"].step()
+        if critic is None:
             losses = self.chosen.generator_loss(self._scene(batch, output))
+        else:
+            critic.requires_grad_(False)
+            with fabric.no_backward_sync(self.wrapped["critic"], enabled=fabric.world_size > 1):
+                losses = self.chosen.generator_loss(self._scene(batch, output))
         total = sum(losses.values())
-        optimise_g.zero_grad()
+        self.optimisers["generator"].zero_grad()
         fabric.backward(total)
-        norm = torch.nn.utils.get_total_norm([q.grad for q in self.base.parameters() if q.grad is not None])
-        optimise_g.step()
-        self.critic_base.requires_grad_(True)
+        norm = torch.nn.utils.get_total_norm([q.grad for q in generator.parameters() if q.grad is not None])
+        self.optimisers["generator"].step()
+        if critic is not None:
+            critic.requires_grad_(True)
         self._average(step)
         self.seconds += time.monotonic() - began
         scalars = {name: value.detach() for name, value in (losses | terms).items()}
         return scalars | {"generator": total.detach(), "gradient": norm.detach()}
 
-    def _format(self) -> torch.memory_format:
-        gpu = self.config.preset.compile and self.fabric.device.type == "cuda"
-        return torch.channels_last if gpu else torch.contiguous_format
-
     def _scene(self, batch: Batch, output: Any) -> Step:
-        return Step(batch, output, self.critic, self.backbone, self._mean, self.options)
+        return Step(batch, output, self.wrapped.get("critic"), self.backbone, self._mean, self.options)
 
     def _mean(self, logits: Tensor) -> Tensor:
         """Mean over the batches of all devices, with its gradient."""
@@ -340,7 +339,7 @@ class _Run:
     def _average(self, step: int) -> None:
         """Running mean of the generator's weights; a short memory at first, while they change fast."""
         keep = min(self.config.preset.ema, (1 + step) / (10 + step))
-        current = self.base.state_dict()
+        current = self.bare["generator"].state_dict()
         floating = [n for n, t in self.ema.items() if t.is_floating_point()]
         torch._foreach_lerp_([self.ema[n] for n in floating], [current[n] for n in floating], 1 - keep)
         for name in self.ema.keys() - floating:
@@ -348,13 +347,17 @@ class _Run:
 
     @torch.no_grad()
     def samples(self, batch: Batch) -> np.ndarray:
-        """Rows of (true, damaged, repaired, composited) for the first faces, (H, W, 3) uint8, by the mean weights."""
+        """Rows of (true, damaged, repaired, composited) for the first faces, (H, W, 3) uint8, by the mean weights.
+
+        The parser has nothing to show but the first two.
+        """
         batch = Batch(*(x[:4] for x in batch))
-        self.base.eval()
-        output = torch.func.functional_call(self.base, self.ema, (batch.image, batch.hole, batch.regions)).image
-        self.base.train()
-        damaged = batch.image * (1 - batch.hole)
-        columns = [batch.image, damaged, output, composite(output, batch.image, batch.hole)]
+        generator = self.bare["generator"].eval()
+        output = torch.func.functional_call(generator, self.ema, (batch.image, batch.hole, batch.regions)).image
+        generator.train()
+        columns = [batch.image, batch.image * (1 - batch.hole)]
+        if output.shape == batch.image.shape:
+            columns += [output, composite(output, batch.image, batch.hole)]
         rows = torch.cat([torch.cat(list(c), dim=1) for c in columns], dim=2)
         return ((rows.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
 
@@ -364,9 +367,9 @@ class _Run:
         """Write ``folder/step-00000012``, then remove older ones."""
         if self.fabric.is_global_zero:
             tensors = {f"ema.{n}": t for n, t in self.ema.items()}
-            for kind, network in (("generator", self.base), ("critic", self.critic_base)):
+            for kind, network in self.bare.items():
                 tensors |= {f"{kind}.{n}": t for n, t in network.state_dict().items()}
-            for kind, optimiser in zip(("generator", "critic"), self.optimisers, strict=True):
+            for kind, optimiser in self.optimisers.items():
                 for index, state in optimiser.state_dict()["state"].items():
                     tensors |= {f"adam.{kind}.{index}.{n}": torch.as_tensor(v) for n, v in state.items()}
             new = folder / f".step-{step:08d}.new"
@@ -395,11 +398,11 @@ class _Run:
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")
             groups[kind][rest] = tensor
-        weights.fill(self.base, groups["generator"], path)
-        weights.fill(self.critic_base, groups["critic"], path)
+        for kind, network in self.bare.items():
+            weights.fill(network, groups[kind], path)
         for name, tensor in groups["ema"].items():
             self.ema[name].copy_(tensor)
-        for kind, optimiser in zip(("generator", "critic"), self.optimisers, strict=True):
+        for kind, optimiser in self.optimisers.items():
             state: dict[int, dict[str, Tensor]] = {}
             for name, tensor in groups["adam"].items():
                 owner, index, key = name.split(".")

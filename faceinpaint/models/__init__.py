@@ -11,7 +11,8 @@ class Output(NamedTuple):
     """What every generator returns.
 
     Attributes:
-        image: repaired photograph (B, 3, H, W) in [-1, 1], raw: known pixels are the network's too.
+        image: repaired photograph (B, 3, H, W) in [-1, 1], raw: known pixels are the network's too. (The parser's:
+            scores of regions.)
         coarse: first-stage result of the same shape for two-stage methods, else None.
     """
 

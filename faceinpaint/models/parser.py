@@ -1,0 +1,65 @@
+"""A small face parser: the parsing map of a face of which part is missing.
+
+The patent reads the map off the undamaged photograph, which nobody has who needs a repair. This network supplies one
+from what is left: a U-Net (Ronneberger et al., 2015) that sees the damaged face and its hole, and is trained on
+damaged faces with known maps, so it also learns to guess the map inside the hole.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from faceinpaint.models import Output
+from faceinpaint.regions import REGIONS
+
+
+def block(inputs: int, outputs: int) -> nn.Sequential:
+    """Two 3x3 convolutions with batch normalisation and ReLU."""
+    layers: list[nn.Module] = []
+    for i in (inputs, outputs):
+        layers += [nn.Conv2d(i, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+class FaceParser(nn.Module):
+    """Damaged face and hole -> scores of each region for each pixel.
+
+    Args:
+        width: channels at full size; doubled at each of four halvings, to at most eight times.
+        n: number of regions; one more score is given, for the pixels outside all of them.
+    """
+
+    def __init__(self, width: int = 16, n: int = len(REGIONS)) -> None:
+        super().__init__()
+        widths = [width, 2 * width, 4 * width, 8 * width, 8 * width]
+        self.down = nn.ModuleList(block(i, o) for i, o in zip([4, *widths], widths, strict=False))
+        self.up = nn.ModuleList(
+            block(i + o, o) for i, o in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )  # from below, joined with the skip connection
+        self.score = nn.Conv2d(width, n + 1, 1)
+
+    def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None) -> Output:
+        """Score pixels.
+
+        Args:
+            image: face (B, 3, H, W) in [-1, 1], sides multiples of 16; what lies under the hole is blanked first.
+            hole: hole mask (B, 1, H, W), 1 = hole.
+            regions: not looked at; there so that it is called like every generator.
+
+        Returns:
+            logits (B, n + 1, H, W) in the place of the picture.
+        """
+        x = torch.cat([image * (1 - hole), hole], dim=1)
+        skips = []
+        for i, layer in enumerate(self.down):
+            x = layer(nn.functional.max_pool2d(x, 2) if i else x)
+            skips.append(x)
+        for layer, skip in zip(self.up, skips[-2::-1], strict=True):
+            x = layer(torch.cat([nn.functional.interpolate(x, scale_factor=2, mode="nearest"), skip], dim=1))
+        return Output(self.score(x))
+
+    @torch.no_grad()
+    def parse(self, image: Tensor, hole: Tensor) -> Tensor:
+        """Most likely region of each pixel, (B, H, W) uint8, 0 = other; arguments as in :meth:`forward`."""
+        return self(image, hole).image.argmax(1).to(torch.uint8)
