@@ -168,6 +168,7 @@ batch: int = 16, device: str | torch.device = "cpu",
     """
     began = time.monotonic()
     places = check_pairs(test.pairs, test.faces, test.holes)
+    sees = lpips.trained and len(lpips.heads) > 0
     if isinstance(row.generator, nn.Module):
         row.generator.to(device)
     lpips, features = lpips.to(device), features.to(device)
@@ -192,7 +193,7 @@ batch: int = 16, device: str | torch.device = "cpu",
                     "psnr_hole": metrics.psnr(picture, true, hole),
                     "l1_hole": metrics.l1(picture, true, hole),
                 }
-                if lpips.trained and len(lpips.heads):
+                if sees:
                     values["lpips"] = metrics.lpips(picture, true, lpips)
                 for name, value in values.items():
                     per_image[f"{view}.{name}"].append(value.cpu())
@@ -263,7 +264,7 @@ batch: int = 16, device: str | torch.device = "cpu",
             name: {"l1": float(errors[i] / counts[i]) if counts[i] else None, "hole_pixels": int(counts[i])}
             for i, name in enumerate(("other", *REGIONS))
         },
-        "networks": {"lpips": lpips.record() if lpips.trained and len(lpips.heads) else None, "distance": features.record()},
+        "networks": {"lpips": lpips.record() if sees else None, "distance": features.record()},
         "seconds": round(time.monotonic() - began, 1),
         "device": device_name(torch.device(device)),
         "date": _today(),

@@ -78,8 +78,8 @@ PRESETS = {
         ),
         Preset(
             "gpu", size=256, faces=8_192, holes=8_192, pairs_per_bin=500, images=400_000, batch=32, lr=2e-4, ema=0.999,
-            width=32, style_width=32, style_ups=3, baseline_scale=1.0, critic_width=64, parser_width=32, backbone="vgg19",
-            precision="bf16-mixed", compile=True, checkpoint_every=40_000, sample_every=40_000,
+            width=32, style_width=32, style_ups=3, baseline_scale=1.0, critic_width=64, parser_width=32,
+            backbone="vgg19", precision="bf16-mixed", compile=True, checkpoint_every=40_000, sample_every=40_000,
         ),
         Preset(
             "paper", size=256, faces=28_000, holes=28_000, pairs_per_bin=2_000, images=8_000_000, batch=128, lr=None,
