@@ -64,7 +64,7 @@ class Step(NamedTuple):
     """What a loss sees: the batch, the generator's output, the critic, and the frozen network if one is used.
 
     Attributes:
-        mean: mean of critic outputs over the batches of all devices.
+        mean: mean over the batches of all devices, of critic outputs or features.
         options: the method's loss options.
     """
 
@@ -159,9 +159,12 @@ def _facial_generator(s: Step) -> dict[str, Tensor]:
     if s.backbone is not None and (o["perceptual"] or o["style"]):
         perceptual_taps, style_taps = TAPS[s.backbone.name]
         taps = {*perceptual_taps, *style_taps}
-        seen = s.backbone(judged, taps)
         with torch.no_grad():
             true = s.backbone(image, taps)
+            # Networks differ in the size of their activations; divided by their mean, lambdas mean the same for all.
+            scale = {tap: s.mean(features.float()).clamp(min=1e-6) for tap, features in true.items()}
+            true = {tap: features / scale[tap] for tap, features in true.items()}
+        seen = {tap: features / scale[tap] for tap, features in s.backbone(judged, taps).items()}
         terms["perceptual"] = losses.perceptual(seen, true, perceptual_taps)
         terms["style"] = losses.style(seen, true, style_taps)
     if o["adversarial"]:
