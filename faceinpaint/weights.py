@@ -38,7 +38,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError("there is no such file", "Check the path, or train first", path) from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise CheckpointError(f"it cannot be read ({error})", "Restore the file or train again", path) from None
     if not isinstance(content, dict):
         raise CheckpointError("it does not hold a JSON object", "Restore the file or train again", path)
@@ -62,14 +62,14 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     about = read_json(path.with_suffix(".json"))
     if not path.is_file():
         raise CheckpointError("there is no such file", "Check the path, or train first", path)
-    if _sha256(path) != about.get("sha256"):
-        raise CheckpointError(
-            "its sha256 is not the one in the JSON file beside it", "Copy both files again, or train again", path
-        )
     try:
+        if _sha256(path) != about.get("sha256"):
+            raise CheckpointError(
+                "its sha256 is not the one in the JSON file beside it", "Copy both files again, or train again", path
+            )
         return load_file(path), about
     except (SafetensorError, OSError) as error:
-        problem = f"it is not a safetensors file ({error})"
+        problem = f"it cannot be read as safetensors ({error})"
         raise CheckpointError(problem, "Copy it again, or train again", path) from None
 
 
