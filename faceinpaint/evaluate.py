@@ -181,6 +181,7 @@ batch: int = 16, device: str | torch.device = "cpu",
             image, hole, labels = _pictures(test, chosen, device)
             regions = merge_classes(labels, row.merge)
             if row.map == "predicted":
+                assert row.parser is not None  # a row whose map is predicted has a parser
                 regions = row.parser.parse(image, hole)
             raw = row.generator(image, hole, regions).image.to(image.dtype)
             true = metrics.quantise(image)
@@ -213,7 +214,7 @@ batch: int = 16, device: str | torch.device = "cpu",
         scores = {}
         for view in VIEWS if inception else ():
             pair = Path(folder) / view, Path(folder) / "true"
-            found = metrics.fid_cleanfid(*pair, Path(inception), device=device)
+            found = metrics.fid_cleanfid(*pair, Path(inception or ""), device=device)
             scores[view] = {
                 "fid": found.fid, "kid": found.kid, "n": found.count_a, "sha256": found.sha256,
                 "published": found.published,
@@ -275,14 +276,14 @@ batch: int = 16, device: str | torch.device = "cpu",
 
 @torch.no_grad()
 def evaluate_parser(
-    parser: FaceParser, test: TestSet, about: dict[str, Any], *, batch: int = 32, device: str | torch.device = "cpu"
+    parser: FaceParser, about: dict[str, Any], test: TestSet, *, batch: int = 32, device: str | torch.device = "cpu"
 ) -> dict[str, Any]:
     """How well the parser guesses: intersection over union of each region, over known and over hole pixels.
 
     Args:
         parser: trained parser.
-        test: the fixed pairs.
         about: training record of its weights.
+        test: the fixed pairs.
         batch: pictures at a time.
         device: where it runs.
 
@@ -301,7 +302,7 @@ def evaluate_parser(
         inside = hole.flatten().cpu().numpy() > 0.5
         for part, where in (("known", ~inside), ("hole", inside)):
             confusion[part] += np.bincount(both[where], minlength=len(names) ** 2).reshape(len(names), -1)
-    iou = {}
+    iou: dict[str, dict[str, Any]] = {}
     for part, table in confusion.items():
         union = table.sum(0) + table.sum(1) - np.diag(table)
         each = {name: float(table[i, i] / union[i]) for i, name in enumerate(names) if union[i]}
@@ -347,13 +348,13 @@ def _summary(values: np.ndarray, faces: np.ndarray) -> dict[str, float | int | N
         faces: which face each pair shows, small integers.
     """
     finite = np.isfinite(values)
-    about = {"n": int(finite.sum()), "perfect": int(np.isposinf(values).sum())}
+    about: dict[str, float | int | None] = {"n": int(finite.sum()), "perfect": int(np.isposinf(values).sum())}
     if not finite.any():
-        return {"mean": None, "low": None, "high": None} | about
+        return about | {"mean": None, "low": None, "high": None}
     counts = np.bincount(faces[finite])
     per_face = np.bincount(faces[finite], values[finite])[counts > 0] / counts[counts > 0]
     low, high = metrics.bootstrap_interval(per_face)
-    return {"mean": float(values[finite].mean()), "low": float(low), "high": float(high)} | about
+    return about | {"mean": float(values[finite].mean()), "low": float(low), "high": float(high)}
 
 
 def _distances(repaired: np.ndarray, true: np.ndarray) -> dict[str, float | int]:

@@ -19,7 +19,6 @@ from faceinpaint import losses
 from faceinpaint.backbones import Backbone
 from faceinpaint.errors import ConfigError
 from faceinpaint.masks import composite
-from faceinpaint.models import Output
 from faceinpaint.models.context_encoder import ContextEncoder
 from faceinpaint.models.contextual_attention import ContextualAttention
 from faceinpaint.models.discriminators import (
@@ -64,13 +63,15 @@ class Step(NamedTuple):
     """What a loss sees: the batch, the generator's output, the critic, and the frozen network if one is used.
 
     Attributes:
+        output: an :class:`faceinpaint.models.Output`.
+        critic: one of :mod:`faceinpaint.models.discriminators`, None if the method has none.
         mean: mean over the batches of all devices, of critic outputs or features.
         options: the method's loss options.
     """
 
     batch: Batch
-    output: Output
-    critic: nn.Module
+    output: Any
+    critic: Any
     backbone: Backbone | None
     mean: losses.Mean
     options: dict[str, Any]
@@ -226,9 +227,9 @@ def _attention_critic(s: Step) -> dict[str, Tensor]:
     repaired = composite(s.output.image, image, hole)
     real, fake = critic(image, hole), critic(repaired, hole)
     window = local_window(hole, critic.window)
-    patch = [crop(x, window, critic.window) for x in (image, repaired, hole)]
+    real_patch, fake_patch, hole_patch = (crop(x, window, critic.window) for x in (image, repaired, hole))
     penalty = losses.gradient_penalty(critic.whole, image, repaired, hole, s.batch.chance)
-    penalty = penalty + losses.gradient_penalty(critic.local, *patch, s.batch.chance)
+    penalty = penalty + losses.gradient_penalty(critic.local, real_patch, fake_patch, hole_patch, s.batch.chance)
     return {
         "critic": sum(losses.wasserstein_discriminator(r, f) for r, f in zip(real, fake, strict=True)),
         "penalty": s.options["penalty"] * penalty,

@@ -7,6 +7,9 @@ eight regions that the patent names ([0008]). Left and right are merged, so a mi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import overload
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -89,6 +92,10 @@ def to_official(labels: np.ndarray, order: str) -> np.ndarray:
     return table[labels]
 
 
+@overload
+def merge_classes(labels: np.ndarray, merge: str = ...) -> np.ndarray: ...
+@overload
+def merge_classes(labels: Tensor, merge: str = ...) -> Tensor: ...
 def merge_classes(labels: np.ndarray | Tensor, merge: str = "regions") -> np.ndarray | Tensor:
     """Official class ids (any shape) -> region ids of the same shape and kind (numpy or torch), uint8."""
     table = region_table(merge)
@@ -97,11 +104,11 @@ def merge_classes(labels: np.ndarray | Tensor, merge: str = "regions") -> np.nda
     return table[labels]
 
 
-def resize_regions(regions: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_regions(regions: Tensor, size: Sequence[int]) -> Tensor:
     """Nearest-neighbour resize of a parsing map (B, H, W) to (B, h, w), integer type kept."""
-    if regions.shape[-2:] == size:
+    if regions.shape[-2:] == tuple(size):
         return regions
-    return F.interpolate(regions[:, None].float(), size=size, mode="nearest")[:, 0].to(regions.dtype)
+    return F.interpolate(regions[:, None].float(), size=tuple(size), mode="nearest")[:, 0].to(regions.dtype)
 
 
 def damaged_regions(regions: Tensor, hole: Tensor, n: int = len(REGIONS)) -> Tensor:

@@ -162,7 +162,7 @@ def reproduce(
     total = sum(training.values()) * preset.images + sum(measuring.values()) * len(test.pairs)
     with _progress(console) as bar:
         whole = bar.add_task("everything", note="", total=total)
-        trained: dict[str, Any] = {}
+        trained: dict[str, tuple[Any, Any]] = {}
         for name, config in configs.items():
             task = bar.add_task(f"train {name}", note="", total=preset.images)
             path = train(
@@ -175,11 +175,11 @@ def reproduce(
         if PARSER.name in trained:
             record = out / "records" / f"{PARSER.name}.json"
             if not record.exists():
-                network, about = trained[PARSER.name]
-                weights.write_json(record, evaluate_parser(network, test, about, device=device))
+                weights.write_json(record, evaluate_parser(*trained[PARSER.name], test, device=device))
         for row in rows:
             record = out / "records" / f"{row.key}.json"
-            network, about = trained.get(row.run or row.key) or (METHODS[row.method].generator(), None)
+            fill = METHODS[row.method].generator
+            network, about = trained.get(row.run or row.key) or (fill(), None)
             parser, parser_about = trained[PARSER.name] if row.map == "predicted" else (None, None)
             made = Row(row.key, row.title, row.method, network, preset, row.merge, row.map, about, parser, parser_about)
             if _done(record, made, test):

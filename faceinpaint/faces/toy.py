@@ -250,7 +250,7 @@ def _colours(codes: str) -> tuple[Array, ...]:
     return tuple(_rgb(code) for code in codes.split())
 
 
-def _mix(a: Array, b: Array, t: float) -> Array:
+def _mix(a: Array, b: Array, t: float | Array) -> Array:
     return a + (b - a) * t
 
 
