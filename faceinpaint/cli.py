@@ -233,6 +233,7 @@ def evaluate(
 def reproduce(
     out: Annotated[Path, typer.Option(help="Folder of everything; the same one again goes on where it stopped.")],
     preset: PresetName = "smoke",
+    rows: Annotated[str, typer.Option(help="table, or ablations: the method, one option away each.")] = "table",
     faces: Faces = "toy",
     holes: Holes = "drawn",
     pairs: Annotated[Path | None, typer.Option(help="CSV of test pairs; default: each test face once a bin.")] = None,
@@ -244,7 +245,7 @@ def reproduce(
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
 ) -> None:
-    """Train and evaluate every row of the comparison table, and print it.
+    """Train and evaluate every row of the comparison table, or of the ablations, and print it.
 
     Example: `faceinpaint reproduce --preset smoke --out out/smoke`
 
@@ -252,12 +253,15 @@ def reproduce(
     --out out/cpu`
     """
     from faceinpaint.presets import preset as find
-    from faceinpaint.reproduce import Sources, reproduce
+    from faceinpaint.reproduce import PLANS, Sources, reproduce
+
+    if rows not in PLANS:
+        raise ConfigError(f"unknown rows {rows!r}", f"Use one of {', '.join(PLANS)}")
 
     sources = Sources(faces, holes, order, not black_is_hole, pairs, weights, inception)
     scale = find(preset, **_pairs(settings))
     with _resumable():
-        paths = reproduce(scale, out, sources=sources, seed=seed, accelerator=_accelerator(device))
+        paths = reproduce(scale, out, sources=sources, rows=PLANS[rows], seed=seed, accelerator=_accelerator(device))
     print("\n".join(map(str, paths)))
 
 

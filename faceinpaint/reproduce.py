@@ -40,6 +40,7 @@ class RowPlan:
         map: where parsing maps come from, see :class:`faceinpaint.evaluate.Row`.
         merge, options: of the training, see :class:`faceinpaint.train.Config`.
         run: name of its training, if it shares that of another row; its own otherwise.
+        seed: added to that of the reproduction.
     """
 
     key: str
@@ -49,6 +50,7 @@ class RowPlan:
     merge: str = "regions"
     options: dict[str, Any] = field(default_factory=dict)
     run: str | None = None
+    seed: int = 0
 
 
 ROWS = (
@@ -62,6 +64,34 @@ ROWS = (
     RowPlan("facial-style-none", "Ours, one region", "facial-style", merge="none"),
 )
 """Rows of the comparison table."""
+
+
+def _ours(key: str, title: str, seed: int = 0, **options: Any) -> RowPlan:
+    return RowPlan(key, title, "facial-style", "true", "regions", options, seed=seed)
+
+
+ABLATIONS = (
+    _ours("default", "Default"),
+    _ours("default-1", "Default, seed 1", 1),
+    _ours("default-2", "Default, seed 2", 2),
+    _ours("fusion-local", "Local style only", fusion="local"),
+    _ours("fusion-global", "Global style only", fusion="global"),
+    _ours("fusion-fixed", "Fusion fixed at one half", fusion="fixed"),
+    _ours("beta-literal", "Beta not masked (the letter)", mask_beta=False),
+    _ours("norm-instance", "Plain instance normalisation", norm="instance"),
+    _ours("reading-r2", "Layer reading R2", reading="R2"),
+    _ours("reading-r3", "Layer reading R3", reading="R3"),
+    _ours("pooling-valid", "Styles of known pixels only", pooling="valid"),
+    _ours("other-zero", "Pixels outside regions zero (the letter)", other="zero"),
+    _ours("statistics-valid", "Statistics of known pixels only", statistics="valid"),
+    _ours("mask-hidden", "Hole mask not shown", mask_channel=False),
+    _ours("no-style-loss", "No style loss", style=0.0),
+    _ours("no-adversarial-loss", "No adversarial loss", adversarial=0.0),
+    _ours("gan-hinge", "Hinge instead of RaGAN", gan="hinge"),
+)
+"""The method, each row one option away from the default; three seeds of the default show the spread."""
+
+PLANS = {"table": ROWS, "ablations": ABLATIONS}
 
 
 @dataclass(frozen=True)
@@ -148,7 +178,7 @@ def reproduce(
     console.print(f"{faces.source}: {len(faces):,} to train on; {test.faces.source}: {len(test.pairs):,} test pairs")
 
     configs = {
-        row.run or row.key: Config(row.method, preset, row.options, row.merge, seed)
+        row.run or row.key: Config(row.method, preset, row.options, row.merge, seed + row.seed)
         for row in rows
         if METHODS[row.method].generator_loss is not None
     }
