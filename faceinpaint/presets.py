@@ -8,6 +8,7 @@ number of images, batch and schedule.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,7 @@ class Preset:
         critic_width: channels of the first layer of the facial-style discriminator.
         parser_width: channels of the parser at full size.
         backbone: frozen network of the perceptual and style losses, "vgg19" or "squeezenet1_1".
-        precision: as Lightning Fabric names it.
+        precision: "32-true" or "bf16-mixed", as Lightning Fabric names them.
         compile: torch.compile and channels_last on a GPU.
         checkpoint_every: images between checkpoints. sample_every: images between sample pictures.
     """
@@ -84,13 +85,21 @@ PRESETS = {
         Preset(
             "paper", size=256, faces=28_000, holes=28_000, pairs_per_bin=2_000, images=8_000_000, batch=128, lr=None,
             ema=0.9995, width=64, style_width=64, style_ups=3, heads="separate", baseline_scale=1.0, critic_width=64,
-            backbone="vgg19", precision="bf16-mixed", compile=True, checkpoint_every=100_000, sample_every=200_000,
+            parser_width=32, backbone="vgg19", precision="bf16-mixed", compile=True, checkpoint_every=100_000,
+            sample_every=200_000,
         ),
     )
 }  # fmt: skip
 
+CHOICES = {
+    "heads": ("separate", "shared"),
+    "backbone": ("vgg19", "squeezenet1_1"),
+    "precision": ("32-true", "bf16-mixed"),
+}
+"""What settings that are words may say."""
 
-def preset(name: str, **changes: Any) -> Preset:
+
+def preset(name: str, /, **changes: Any) -> Preset:
     """A preset by name, with fields replaced.
 
     Raises:
@@ -109,7 +118,12 @@ def preset(name: str, **changes: Any) -> Preset:
             changes[field] = value = float(value)
         if type(value) is not kind:
             raise ConfigError(f"setting {field} is {value!r}", f"Give it a value of type {kind.__name__}")
-        if kind in (int, float) and not (value > 0 or (value == 0 and field in ("decay", "ema"))):
+        if value not in CHOICES.get(field, (value,)):
+            raise ConfigError(f"setting {field} is {value!r}", f"Use one of {', '.join(CHOICES[field])}")
+        if field in ("decay", "ema"):
+            if not 0 <= value <= 1:
+                raise ConfigError(f"setting {field} is {value!r}", "Give it a number from 0 to 1")
+        elif kind in (int, float) and not 0 < value < math.inf:
             raise ConfigError(f"setting {field} is {value!r}", "Give it a positive number")
     made = dataclasses.replace(PRESETS[name], **changes)
     if made.size % 16 or made.size < 32:

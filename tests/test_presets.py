@@ -1,0 +1,149 @@
+"""The presets, and what may be changed in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+
+from faceinpaint.backbones import NETWORKS
+from faceinpaint.errors import ConfigError
+from faceinpaint.presets import CHOICES, PRESETS, Preset, preset
+
+SETTINGS = [f.name for f in dataclasses.fields(Preset) if f.name != "name"]
+
+
+def test_there_are_four_presets_by_name() -> None:
+    assert tuple(PRESETS) == ("smoke", "cpu", "gpu", "paper")
+    for name in PRESETS:
+        assert preset(name) is not None
+        assert preset(name) == PRESETS[name]
+        assert preset(name).name == name
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_passes_its_own_checks(name: str) -> None:
+    given = dataclasses.asdict(PRESETS[name])
+    given.pop("name")
+    for base in PRESETS:  # from any preset, with all fields given
+        assert dataclasses.replace(preset(base, **given), name=name) == PRESETS[name]
+
+
+def test_every_setting_is_described() -> None:
+    text = Preset.__doc__ or ""
+    assert [name for name in SETTINGS if f" {name}: " not in text] == []
+
+
+def test_each_preset_costs_more_than_the_one_before() -> None:
+    for field in ("size", "images", "faces", "width", "critic_width", "parser_width", "baseline_scale", "batch"):
+        values = [getattr(p, field) for p in PRESETS.values()]
+        assert values == sorted(values), field
+    assert PRESETS["smoke"].images < PRESETS["cpu"].images < PRESETS["gpu"].images < PRESETS["paper"].images
+    assert [p.size for p in PRESETS.values()] == [64, 64, 256, 256]
+    assert PRESETS["paper"].faces == 28_000
+    assert PRESETS["paper"].lr is None  # each method its paper's
+    assert PRESETS["gpu"].precision == PRESETS["paper"].precision == "bf16-mixed"
+
+
+def test_checkpoints_come_before_the_end() -> None:
+    for p in PRESETS.values():
+        assert p.checkpoint_every < p.images, p.name
+        assert p.images % p.batch == 0, p.name
+
+
+def test_changes_replace_fields_and_nothing_else() -> None:
+    made = preset("cpu", batch=3, lr=1e-3, heads="separate", compile=True, size=96)
+    assert made == dataclasses.replace(PRESETS["cpu"], batch=3, lr=1e-3, heads="separate", compile=True, size=96)
+    assert PRESETS["cpu"] == Preset(
+        "cpu", faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998, checkpoint_every=2_048,
+        sample_every=8_192,
+    )  # fmt: skip
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.batch = 4  # type: ignore[misc]
+
+
+def test_whole_numbers_are_taken_for_broken_ones_and_lr_may_be_none() -> None:
+    made = preset("smoke", lr=1, baseline_scale=2, decay=0, ema=1)
+    for field, value in {"lr": 1.0, "baseline_scale": 2.0, "decay": 0.0, "ema": 1.0}.items():
+        assert getattr(made, field) == value
+        assert type(getattr(made, field)) is float
+    assert preset("smoke", lr=None).lr is None
+    assert json.loads(json.dumps(dataclasses.asdict(made))) == dataclasses.asdict(made)
+
+
+def refused(problem: str, remedy: str, name: str = "smoke", **changes: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        preset(name, **changes)
+    assert problem in caught.value.problem
+    assert remedy in caught.value.remedy
+
+
+def test_unknown_names_are_answered_with_the_known_ones() -> None:
+    refused("unknown preset 'huge'", "smoke, cpu, gpu, paper", "huge")
+    refused("unknown setting 'widht'", "size, faces", widht=3)
+    with pytest.raises(ConfigError, match="unknown setting 'colour'") as caught:
+        preset("gpu", batch=8, colour="red")
+    assert all(setting in caught.value.remedy for setting in SETTINGS)
+    assert "name" not in caught.value.remedy.split(", ")
+    with pytest.raises(ConfigError, match="unknown setting 'name'"):
+        preset("gpu", **{"name": "mine"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "kind"),
+    [
+        ("batch", 2.0, "int"),
+        ("batch", "8", "int"),
+        ("batch", True, "int"),
+        ("batch", None, "int"),
+        ("lr", "fast", "float"),
+        ("lr", True, "float"),
+        ("ema", None, "float"),
+        ("ema", [0.9], "float"),
+        ("compile", 1, "bool"),
+        ("compile", "true", "bool"),
+        ("heads", 2, "str"),
+        ("backbone", None, "str"),
+    ],
+)
+def test_values_of_another_type_are_refused(field: str, value: Any, kind: str) -> None:
+    refused(f"setting {field} is {value!r}", f"of type {kind}", **{field: value})
+
+
+@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize("field", [f for f in SETTINGS if type(getattr(PRESETS["smoke"], f)) is int])
+def test_counts_are_at_least_one(field: str, value: int) -> None:
+    refused(f"setting {field} is {value}", "positive number", **{field: value})
+
+
+@pytest.mark.parametrize("value", [0.0, -1e-4, math.nan, math.inf])
+@pytest.mark.parametrize("field", ["lr", "baseline_scale"])
+def test_rates_are_positive_and_finite(field: str, value: float) -> None:
+    refused(f"setting {field} is {value}", "positive number", **{field: value})
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.001, math.nan, math.inf])
+@pytest.mark.parametrize("field", ["decay", "ema"])
+def test_shares_are_between_zero_and_one(field: str, value: float) -> None:
+    refused(f"setting {field} is {value}", "from 0 to 1", **{field: value})
+
+
+@pytest.mark.parametrize("size", [16, 31, 40, 63, 100, 257])
+def test_sizes_are_multiples_of_16_from_32_up(size: int) -> None:
+    refused(f"setting size is {size}", "multiple of 16, at least 32", size=size)
+    assert preset("smoke", size=32).size == 32
+
+
+@pytest.mark.parametrize("field", CHOICES)
+def test_words_are_among_the_known_ones(field: str) -> None:
+    for word in CHOICES[field]:
+        assert getattr(preset("smoke", **{field: word}), field) == word
+    refused(f"setting {field} is 'nonsense'", ", ".join(CHOICES[field]), **{field: "nonsense"})
+
+
+def test_every_setting_that_is_a_word_has_its_choices() -> None:
+    assert set(CHOICES) == {f for f in SETTINGS if type(getattr(PRESETS["smoke"], f)) is str}
+    assert set(CHOICES["backbone"]) <= set(NETWORKS)
