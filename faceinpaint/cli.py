@@ -115,7 +115,10 @@ def data_prepare(
             made = prepare_holes(holes, where, split=name, size=size, white_is_hole=not black_is_hole, progress=True)
             results.append(("holes", made))
         for what, done in results:
-            print(f"{name}: {done.count:,} {what}, {len(done.skipped)} left out -> {done.folder}")
+            state = ", prepared before" if done.reused else ""
+            print(f"{name}: {done.count:,} {what}, {len(done.skipped)} left out -> {done.folder}{state}")
+            for remark in done.notes:
+                print(f"  note: {remark}")
             for bad in done.skipped:
                 print(f"  {bad['file']}: {bad['reason']}")
 
