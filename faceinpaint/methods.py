@@ -7,6 +7,7 @@ they return.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -41,6 +42,10 @@ TAPS = {
     "squeezenet1_1": (("relu1", "fire2", "fire4"), ("fire2", "fire4")),
 }
 """For each frozen network the feature maps of the perceptual loss, and those of the style loss."""
+
+WORDS = {"gan": ("ragan", "hinge"), "judge": ("raw", "composite")}
+"""What loss options that are words may say: which adversarial loss, and whether critic and feature network judge the
+generator's raw output or the photograph with its hole filled."""
 
 
 class Batch(NamedTuple):
@@ -116,24 +121,32 @@ class Method:
         """Options by name -> (arguments of the generator, loss options with their defaults).
 
         Raises:
-            ConfigError: an option is neither, or a loss option is of another type than its default.
+            ConfigError: an option is neither, of another type than its default, or a value that it cannot have.
         """
-        of_model = [p for p in inspect.signature(self.generator).parameters if p not in ("n", "size")]
+        of_model = {
+            p.name: p.default
+            for p in inspect.signature(self.generator).parameters.values()
+            if p.name not in ("n", "size") and p.default is not p.empty
+        }
         model, loss = {}, dict(self.options)
         for name, value in given.items():
-            if name in self.options:
-                default = self.options[name]
-                if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-                    value = float(value)
-                if type(value) is not type(default):
-                    kind = type(default).__name__
-                    raise ConfigError(f"{self.name} option {name} is {value!r}", f"Give it a value of type {kind}")
-                loss[name] = value
-            elif name in of_model:
-                model[name] = value
-            else:
+            if name not in of_model and name not in self.options:
                 known = ", ".join([*of_model, *self.options]) or "none"
                 raise ConfigError(f"{self.name} has no option {name!r}", f"Its options are: {known}")
+            default = self.options[name] if name in self.options else of_model[name]
+            kind = int if default is None else type(default)
+            if kind is float and type(value) is int:
+                value = float(value)
+            problem = f"{self.name} option {name} is {value!r}"
+            if type(value) is not kind and (value is not None or default is not None):
+                raise ConfigError(problem, f"Give it a value of type {kind.__name__}")
+            if value not in WORDS.get(name, (value,)):
+                raise ConfigError(problem, f"Use one of {', '.join(WORDS[name])}")
+            if type(value) is int and value < 1:
+                raise ConfigError(problem, "Give it a positive number")
+            if type(value) is float and not 0 <= value < math.inf:
+                raise ConfigError(problem, "Give it a number from 0 up")
+            (loss if name in self.options else model)[name] = value
         return model, loss
 
     def build(self, preset: Preset, merge: str = "regions", options: dict[str, Any] | None = None) -> nn.Module:
