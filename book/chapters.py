@@ -1,0 +1,275 @@
+"""How chapters are run and become pages and notebooks: an extension of the book's Sphinx build.
+
+A chapter is a MyST Markdown file with code cells. jupytext turns it into a notebook, papermill runs it, and the
+outputs are handed to MyST-NB through its cache, so every chapter runs once. It runs again when its code, its
+parameters, the library or the data have changed. The executed notebooks are written beside the pages, each with a
+first cell that installs the library where it is missing.
+
+    jupyter-book build . -W -n --keep-going
+
+The environment variable CHAPTER_PARAMETERS (JSON) replaces the parameters of every chapter that has them.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jupytext
+import nbformat
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from myst_nb.core.read import read_myst_markdown_notebook
+from myst_parser.config.main import MdParserConfig
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+DATA_IGNORED = ("raw", "cache")
+"""Folders of ``data/`` that a chapter does not read: what a reader has downloaded or prepared."""
+
+PARAMETERS = "CHAPTER_PARAMETERS"
+
+INSTALL = """\
+# Opened on its own (Colab, Binder)? Then this cell fetches and installs the library.
+import importlib.util, os, subprocess, sys
+
+if importlib.util.find_spec("faceinpaint") is None:
+    if not os.path.exists("faceinpaint-book"):
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", "{url}", "faceinpaint-book"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "./faceinpaint-book"], check=True)
+    importlib.invalidate_caches()
+if os.path.exists("faceinpaint-book"):
+    os.chdir("faceinpaint-book/book")
+"""
+
+
+# --- what there is, and what it depends on --------------------------------------------------------------------------
+
+
+def source_hash(root: Path) -> str:
+    """sha256 over the files of ``faceinpaint/`` and ``data/``, names and contents."""
+    digest = hashlib.sha256()
+    for folder in ("faceinpaint", "data"):
+        for path in sorted((root / folder).rglob("*")):
+            parts = path.relative_to(root).parts
+            if not path.is_file() or "__pycache__" in parts or (folder == "data" and parts[1] in DATA_IGNORED):
+                continue
+            digest.update("/".join(parts).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def is_chapter(path: Path) -> bool:
+    """Whether a page has code to run."""
+    return path.suffix == ".md" and path.exists() and "{code-cell}" in path.read_text(encoding="utf-8")
+
+
+def as_notebook(path: Path) -> nbformat.NotebookNode:
+    """The chapter as a notebook, by jupytext."""
+    return jupytext.read(path, fmt="md:myst")
+
+
+def chapter_key(path: Path, sources: str, parameters: dict[str, Any]) -> str:
+    """What an execution of the chapter depends on: its code, its parameters, library and data."""
+    code = [cell.source for cell in as_notebook(path).cells if cell.cell_type == "code"]
+    return hashlib.sha256(json.dumps([code, parameters, sources], sort_keys=True).encode()).hexdigest()
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+def run(path: Path, out: Path, key: str, parameters: dict[str, Any], threads: int) -> bool:
+    """Run a chapter into the notebook ``out``, unless it holds this very execution already.
+
+    Returns:
+        whether it was run.
+
+    Raises:
+        RuntimeError: a cell failed; the message ends with its traceback.
+    """
+    if out.exists() and json.loads(out.read_text(encoding="utf-8"))["metadata"].get("key") == key:
+        return False
+    out.parent.mkdir(parents=True, exist_ok=True)
+    notebook = as_notebook(path)
+    has_parameters = any("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
+    fresh, done = out.with_suffix(".fresh.ipynb"), out.with_suffix(".done.ipynb")
+    nbformat.write(notebook, fresh)
+    command = [sys.executable, "-m", "papermill", str(fresh), str(done), "--cwd", str(path.parent), "-k", "python3"]
+    command += ["--no-progress-bar", "--log-level", "ERROR"]
+    for name, value in parameters.items() if has_parameters else ():
+        command += ["-p", name, str(value)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if finished.returncode:
+        done.unlink(missing_ok=True)
+        fresh.unlink()
+        raise RuntimeError(f"{path}: a cell failed\n{finished.stderr[-4000:]}")
+    notebook = nbformat.read(done, as_version=4)
+    _forget_the_run(notebook)
+    notebook.metadata["key"] = key
+    nbformat.write(notebook, done)
+    done.replace(out)
+    fresh.unlink()
+    return True
+
+
+def _forget_the_run(notebook: nbformat.NotebookNode) -> None:
+    """Take out times and paths of this run, so that the same chapter gives the same file."""
+    notebook.metadata.pop("papermill", None)
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+
+
+def hand_over(path: Path, executed: Path, cache: Path) -> None:
+    """Put the outputs of an executed chapter into the cache where MyST-NB looks them up."""
+    text = path.read_text(encoding="utf-8")
+    notebook = read_myst_markdown_notebook(
+        text, config=MdParserConfig(), code_directive="{code-cell}", raw_directive="{raw-cell}", path=path
+    )
+    ran = [
+        cell
+        for cell in nbformat.read(executed, as_version=4).cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, (cell, source) in enumerate(zip(cells, ran, strict=True), 1):
+        cell.outputs, cell.execution_count = source.outputs, number
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output["execution_count"] = number
+    get_cache(str(cache)).cache_notebook_bundle(
+        CacheBundleIn(notebook, str(path)), check_validity=False, overwrite=True
+    )
+
+
+# --- notebooks that stand alone -------------------------------------------------------------------------------------
+
+
+def plain_markdown(text: str) -> str:
+    """MyST Markdown as any notebook shows it: no labels, no roles, folded admonitions as <details>."""
+    text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.M)
+    text = re.sub(r"\[([^\]]*)\]\(#[\w-]+\)", r"\1", text)
+    text = re.sub(r"\{[\w:+-]+\}`([^`<]*?)\s*(?:<[^`>]*>)?`", r"*\1*", text)
+
+    def admonition(found: re.Match[str]) -> str:
+        kind, title, options, body = found["kind"], found["title"].strip(), found["options"] or "", found["body"]
+        title = title or kind.capitalize()
+        if "dropdown" in options:
+            return f"<details><summary><b>{title}</b></summary>\n\n{body.strip()}\n\n</details>"
+        return f"**{title}**\n\n{body.strip()}"
+
+    return re.sub(
+        r"^(?P<fence>:{3,}|`{3,})\{(?P<kind>[\w-]+)\}(?P<title>[^\n]*)\n(?P<options>(?::[\w-]+:[^\n]*\n)*)"
+        r"(?P<body>.*?)^(?P=fence)[ \t]*$",
+        admonition,
+        text,
+        flags=re.M | re.S,
+    )
+
+
+def standalone(notebook: nbformat.NotebookNode, url: str) -> nbformat.NotebookNode:
+    """An executed chapter as a notebook of its own, with a first cell that installs the library."""
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = plain_markdown(cell.source)
+    first = nbformat.v4.new_code_cell(INSTALL.format(url=url), id="install", metadata={"tags": ["install"]})
+    notebook.cells.insert(0, first)
+    notebook.metadata.pop("key", None)
+    return notebook
+
+
+# --- the Sphinx extension -------------------------------------------------------------------------------------------
+
+
+def run_chapters(app: Sphinx) -> None:
+    """Before pages are read: run every chapter that is stale, several at once."""
+    root, build = Path(app.srcdir), Path(app.outdir).parent
+    parameters = json.loads(os.environ.get(PARAMETERS, "{}"))
+    sources = source_hash(root)
+    chapters = {name: root / f"{name}.md" for name in app.config.external_site_map if is_chapter(root / f"{name}.md")}
+    # Oldest first would be fair; longest first is quicker. Nobody knows the lengths, so the order of the book it is.
+    jobs = max(1, min(4, os.cpu_count() or 1, len(chapters)))
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+
+    def one(name: str) -> bool:
+        key = chapter_key(chapters[name], sources, parameters)
+        return run(chapters[name], build / "notebooks" / f"{name}.ipynb", key, parameters, threads)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        ran = dict(zip(chapters, pool.map(one, chapters), strict=True))
+    app.chapters_run = {name for name, fresh in ran.items() if fresh}
+    for name, path in chapters.items():
+        hand_over(
+            path,
+            build / "notebooks" / f"{name}.ipynb",
+            Path(app.config.nb_execution_cache_path or build / ".jupyter_cache"),
+        )
+    app.chapters = chapters
+
+
+def stale_pages(app: Sphinx, *_: Any) -> list[str]:
+    """Pages to read again although their text has not changed."""
+    return sorted(app.chapters_run)
+
+
+def launch_buttons(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Beside the title: where the chapter can be run, and its notebook to take home."""
+    if page not in app.chapters or "header_buttons" not in context:
+        return
+    name = Path(page).name
+    owner = app.config.html_theme_options["repository_url"].removeprefix("https://github.com/")
+    branch = app.config.pages_branch
+    targets = [
+        ("Colab", f"https://colab.research.google.com/github/{owner}/blob/{branch}/notebooks/{name}.ipynb"),
+        ("Binder", f"https://mybinder.org/v2/gh/{owner}/{branch}?urlpath=lab/tree/notebooks/{name}.ipynb"),
+        ("Notebook (.ipynb)", context["pathto"](f"notebooks/{name}.ipynb", resource=True)),
+    ]
+    buttons = [
+        {"type": "link", "text": text, "tooltip": f"{text}: run this chapter", "icon": "fas fa-rocket", "url": url}
+        for text, url in targets
+    ]
+    context["header_buttons"].insert(
+        0,
+        {
+            "type": "group",
+            "tooltip": "Run this chapter",
+            "icon": "fas fa-rocket",
+            "buttons": buttons,
+            "label": "launch-buttons",
+        },
+    )
+
+
+def write_notebooks(app: Sphinx, failure: Exception | None) -> None:
+    """After the build: the notebooks, beside the pages."""
+    if failure or app.builder.format != "html":
+        return
+    folder = Path(app.outdir) / "notebooks"
+    folder.mkdir(exist_ok=True)
+    for name in app.chapters:
+        executed = nbformat.read(Path(app.outdir).parent / "notebooks" / f"{name}.ipynb", as_version=4)
+        url = app.config.html_theme_options["repository_url"]
+        nbformat.write(standalone(executed, url), folder / f"{Path(name).name}.ipynb")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Entry point of the extension."""
+    # Jupyter Book sets this one for an extension that is switched off, since it can call out to other hosts.
+    app.add_config_value("comments_config", {}, "html")
+    app.add_config_value("pages_branch", "gh-pages", "html")
+    app.connect("builder-inited", run_chapters)
+    app.connect("env-get-outdated", stale_pages)
+    app.connect("html-page-context", launch_buttons, priority=501)
+    app.connect("build-finished", write_notebooks)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

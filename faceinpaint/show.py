@@ -1,0 +1,696 @@
+"""Figures of the book, and how it shows the library's source.
+
+Every function returns a :class:`Figure`: a piece of HTML that needs nothing else, no file, no other host and no
+running kernel. It reads on white and on black ground, in a narrow window and without colours: lines and letters take
+the colour of the text around them, regions keep the colours of :data:`faceinpaint.regions.REGION_COLOURS` everywhere
+and are named beside them. ``repr`` of a figure is its alternative text.
+
+Pictures may be given as uint8 arrays (H, W, 3), or as tensors (3, H, W) or (1, 3, H, W) in [-1, 1]; maps and holes as
+arrays or tensors with any leading dimensions of length 1.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import inspect
+import io
+import json
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from faceinpaint.errors import DataError
+from faceinpaint.masks import BIN_NAMES
+from faceinpaint.regions import REGION_COLOURS, REGIONS, damaged_regions
+
+OTHER_AND_REGIONS = ("other", *REGIONS)
+"""Names of region ids 0..8."""
+
+LINE_COLOURS = ("#1b7fc4", "#d55e00", "#0a9a72", "#c2649a", "#8c6d1f", "#7a7a7a")
+"""Colours of lines and bars, told apart by colour-blind readers, at least 3:1 against white and against black."""
+
+LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+MARKERS = "osD^vP"
+
+_INK = "#010203"  # stands for "the colour of the text" until matplotlib is done
+_STYLE = """<style>
+.fi{margin:.75rem 0;padding:0;max-width:44rem;color:inherit;text-align:left}
+.fi img,.fi svg{display:block;width:100%;height:auto;margin:0;background:none!important}
+.fi img{border-radius:3px;image-rendering:pixelated}
+.fi .fi-smooth img{image-rendering:auto}
+.fi figcaption{display:block;font-size:.875em;line-height:1.35;margin:.3rem 0 0;color:inherit;text-align:left}
+.fi-grid{display:grid;gap:.5rem;align-items:start}
+.fi-grid .fi-cell{min-width:0;font-size:.875em;line-height:1.3;overflow-wrap:anywhere}
+.fi-legend{display:flex;flex-wrap:wrap;gap:.25rem .8rem;margin:.5rem 0 0;padding:0;list-style:none;font-size:.875em}
+.fi-legend li{display:flex;align-items:center;gap:.35rem;margin:0}
+.fi-legend i{width:.9em;height:.9em;border:1px solid currentColor;border-radius:2px;flex:none}
+.fi-row{display:flex;flex-wrap:wrap;align-items:center;gap:.3rem .8rem;margin:.4rem 0;font-size:.95em}
+.fi-row input{flex:1 1 9rem;min-width:0;accent-color:#1b7fc4;height:1.6rem}
+.fi-row output{min-width:4.5em;font-variant-numeric:tabular-nums}
+.fi-pair{position:relative;display:grid}.fi-pair>*{grid-area:1/1}
+.fi svg text{font-family:inherit}
+</style>"""
+
+
+class Figure:
+    """A figure for a notebook or a page.
+
+    Args:
+        body: HTML of its inside.
+        alt: what it shows, in one or two sentences, for readers who do not see it; also its ``repr``.
+        caption: text below it.
+        width: greatest width on the page, in CSS units.
+    """
+
+    def __init__(self, body: str, alt: str, caption: str = "", width: str = "44rem") -> None:
+        self.body, self.alt, self.caption, self.width = body, alt, caption, width
+
+    def __repr__(self) -> str:
+        return self.alt
+
+    def _repr_html_(self) -> str:
+        below = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
+        label = html.escape(self.alt, quote=True)
+        opening = f'<figure class="fi" style="max-width:{self.width}" aria-label="{label}">'
+        return f"{_STYLE}\n{opening}{self.body}{below}</figure>"
+
+
+# --- source ---------------------------------------------------------------------------------------------------------
+
+
+class Source:
+    """Source of an object of the library, shown as highlighted Python; ``repr`` says where it stands."""
+
+    def __init__(self, code: str, place: str) -> None:
+        self.code, self.place = code, place
+
+    def __repr__(self) -> str:
+        return self.place
+
+    def _repr_markdown_(self) -> str:
+        fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", self.code)), default=0))
+        return f"**`{self.place}`**\n\n{fence}python\n{self.code}\n{fence}\n"
+
+
+def source(thing: Any, *, docstring: bool = True) -> Source:
+    """Source of a class or function of the library, as it runs.
+
+    Args:
+        thing: class, function or method.
+        docstring: with its docstring, or without.
+
+    Returns:
+        what a notebook shows as highlighted Python under the name of the file and the line.
+    """
+    thing = inspect.unwrap(thing)
+    lines, start = inspect.getsourcelines(thing)
+    code = textwrap.dedent("".join(lines)).rstrip()
+    if not docstring and inspect.getdoc(thing):
+        code = _without_docstring(code)
+    package = thing.__module__.split(".")[0]
+    parts = Path(inspect.getsourcefile(thing)).parts
+    at = len(parts) - 1 - parts[::-1].index(package) if package in parts else len(parts) - 1
+    return Source(code, f"{'/'.join(parts[at:])}, line {start}")
+
+
+def _without_docstring(code: str) -> str:
+    import ast
+
+    body = ast.parse(code).body[0].body
+    if len(body) < 2:
+        return code
+    lines = code.splitlines()
+    first = body[0]
+    return "\n".join(lines[: first.lineno - 1] + lines[first.end_lineno :])
+
+
+# --- from arrays to pictures ----------------------------------------------------------------------------------------
+
+
+def pixels(picture: Any) -> np.ndarray:
+    """A picture in any of the accepted forms -> (H, W, 3) uint8.
+
+    Raises:
+        DataError: it has another shape.
+    """
+    if isinstance(picture, torch.Tensor):
+        x = picture.detach().float().cpu().numpy()
+        x = x.reshape(x.shape[-3:]) if x.ndim > 3 and set(x.shape[:-3]) == {1} else x
+        if x.ndim != 3 or x.shape[0] not in (1, 3):
+            raise DataError(f"a tensor of shape {tuple(picture.shape)} is not one picture", "Give (3, H, W) in [-1, 1]")
+        x = ((np.clip(x, -1, 1) + 1) * 127.5).round().astype(np.uint8).transpose(1, 2, 0)
+        return np.repeat(x, 3, axis=2) if x.shape[2] == 1 else x
+    x = np.asarray(picture)
+    if x.ndim != 3 or x.shape[2] != 3 or x.dtype != np.uint8:
+        raise DataError(f"an array {x.shape} {x.dtype} is not one picture", "Give (H, W, 3) uint8")
+    return x
+
+
+def _plane(plane: Any) -> np.ndarray:
+    """A map or hole -> (H, W) integers."""
+    x = plane.detach().cpu().numpy() if isinstance(plane, torch.Tensor) else np.asarray(plane)
+    if x.ndim < 2 or x.size != x.shape[-1] * x.shape[-2]:
+        raise DataError(f"an array of shape {x.shape} is not one map", "Give (H, W)")
+    return x.reshape(x.shape[-2:]).astype(np.int64)
+
+
+def _uri(picture: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _img(picture: np.ndarray, alt: str) -> str:
+    smooth = ' style="image-rendering:auto"' if picture.shape[0] >= 128 else ""
+    return f'<img src="{_uri(picture)}" alt="{html.escape(alt, quote=True)}"{smooth}>'
+
+
+def _grid(cells: Iterable[tuple[np.ndarray, str, str]], columns: int, width: float = 9.0) -> str:
+    """Pictures with (picture, title, alt) in rows of ``columns``, each at most ``width`` rem wide."""
+    made = "".join(
+        f'<div class="fi-cell">{_img(picture, alt)}{html.escape(title)}</div>' for picture, title, alt in cells
+    )
+    return f'<div class="fi-grid" style="grid-template-columns:repeat({columns},minmax(0,{width}rem))">{made}</div>'
+
+
+def _legend(names: Sequence[str], colours: Sequence[str]) -> str:
+    rows = "".join(
+        f'<li><i style="background:{c}"></i>{html.escape(n)}</li>' for n, c in zip(names, colours, strict=True)
+    )
+    return f'<ul class="fi-legend">{rows}</ul>'
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+
+
+_PALETTE = np.array([_rgb(c) for c in REGION_COLOURS], np.uint8)
+
+
+def _and(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names) or "none"
+
+
+# --- faces, regions, holes ------------------------------------------------------------------------------------------
+
+
+def faces(
+    pictures: Sequence[Any], titles: Sequence[str] = (), *, columns: int | None = None, alt: str | None = None,
+    caption: str = "",
+) -> Figure:  # fmt: skip
+    """Pictures side by side.
+
+    Args:
+        pictures: pictures, or rows of pictures of equal length.
+        titles: one for each picture, or for each column when rows are given.
+        columns: pictures in a row; all of them by default, six at most.
+        alt: what they show; each picture's own is its title.
+    """
+    rows = [list(row) for row in pictures] if _is_rows(pictures) else None
+    flat = [p for row in rows for p in row] if rows else list(pictures)
+    columns = len(rows[0]) if rows else columns or min(len(flat), 6)
+    shown = list(titles) + [""] * (len(flat) - len(titles))
+    named = [titles[i % columns] if rows and titles else shown[i] for i in range(len(flat))]
+    cells = [
+        (pixels(p), t, n or f"picture {i + 1} of {len(flat)}")
+        for i, (p, t, n) in enumerate(zip(flat, shown, named, strict=True))
+    ]
+    if alt is None:
+        alt = f"{len(flat)} pictures" + (f": {_and(list(titles))}" if titles else "")
+    return Figure(_grid(cells, columns), alt, caption)
+
+
+def _is_rows(pictures: Sequence[Any]) -> bool:
+    return bool(len(pictures)) and isinstance(pictures[0], (list, tuple))
+
+
+def regions(labels: Any, image: Any = None, *, alt: str | None = None, caption: str = "") -> Figure:
+    """A parsing map (or several in a list) in the colours of the regions, with their names.
+
+    Args:
+        labels: region ids 0..8 (H, W), or a list of such maps.
+        image: the face beside it, if one map is given.
+    """
+    maps = [_plane(m) for m in labels] if isinstance(labels, (list, tuple)) else [_plane(labels)]
+    present = sorted({int(i) for m in maps for i in np.unique(m)})
+    names = [OTHER_AND_REGIONS[i] for i in present]
+    cells = [(pixels(image), "face", "the face")] if image is not None else []
+    cells += [(_PALETTE[m], "parsing map" if image is not None else "", "parsing map") for m in maps]
+    body = _grid(cells, len(cells)) + _legend(names, [REGION_COLOURS[i] for i in present])
+    return Figure(body, alt or f"Parsing map with the regions {_and(names)}.", caption)
+
+
+def overlay(image: Any, labels: Any, *, strength: float = 0.6, alt: str | None = None, caption: str = "") -> Figure:
+    """A face with its regions laid over it in colour.
+
+    Args:
+        strength: share of the colour, 0 to 1; region 0 keeps the face.
+    """
+    body = _grid([(_blend(pixels(image), _plane(labels), strength), "", "face under its regions")], 1, 14.0)
+    present = [i for i in np.unique(_plane(labels)) if i]
+    names = [OTHER_AND_REGIONS[i] for i in present]
+    body += _legend(names, [REGION_COLOURS[i] for i in present])
+    return Figure(body, alt or f"A face with its regions laid over it: {_and(names)}.", caption)
+
+
+def _blend(picture: np.ndarray, labels: np.ndarray, strength: float) -> np.ndarray:
+    share = strength * (labels > 0)[..., None]
+    return (picture * (1 - share) + _PALETTE[labels] * share).round().astype(np.uint8)
+
+
+def with_hole(image: Any, hole: Any) -> np.ndarray:
+    """The picture (H, W, 3) uint8 with its hole drawn as a grey checker board, which no face looks like."""
+    picture, mask = pixels(image), _plane(hole)
+    size = max(1, len(mask) // 32)
+    y, x = np.indices(mask.shape) // size
+    board = np.where((x + y) % 2, 118, 158).astype(np.uint8)[..., None]
+    return np.where(mask[..., None] > 0, board, picture)
+
+
+def hole(image: Any, hole: Any, *, alt: str | None = None, caption: str = "") -> Figure:
+    """A face, its hole, and what is left of the face."""
+    mask = _plane(hole)
+    fraction = float((mask > 0).mean())
+    drawn = np.repeat((mask > 0)[..., None], 3, axis=2).astype(np.uint8) * 255
+    cells = [
+        (pixels(image), "face", "the whole face"),
+        (drawn, "hole mask (white = hole)", "the hole mask, white where the hole is"),
+        (with_hole(image, hole), "what is known", "the face with a checker board where the hole is"),
+    ]
+    return Figure(_grid(cells, 3), alt or f"A face and a hole that covers {fraction:.0%} of it.", caption)
+
+
+def damage(labels: Any, hole: Any, image: Any = None, *, alt: str | None = None, caption: str = "") -> Figure:
+    """Which regions a hole damages: their whole area in colour, the others in outline grey.
+
+    Args:
+        labels: region ids (H, W). hole: 1 = hole (H, W). image: the face beside it.
+    """
+    regions_at, mask = _plane(labels), _plane(hole) > 0
+    flags = damaged_regions(torch.from_numpy(regions_at)[None], torch.from_numpy(mask)[None, None])[0].numpy()
+    present = [i for i in range(1, len(OTHER_AND_REGIONS)) if (regions_at == i).any()]
+    hit = [i for i in present if flags[i]]
+    picture = np.where(flags[regions_at][..., None] & (regions_at > 0)[..., None], _PALETTE[regions_at], 128)
+    picture = np.where((regions_at == 0)[..., None], 90, picture).astype(np.uint8)
+    cells = [(with_hole(image, hole), "hole", "the face with its hole")] if image is not None else []
+    cells += [(picture, "damaged regions", "damaged regions in colour, whole ones in grey")]
+    shares = [float(mask[regions_at == i].mean()) for i in present]
+    names = [
+        f"{OTHER_AND_REGIONS[i]}: " + (f"{_percent(s)} lost" if flags[i] else "whole")
+        for i, s in zip(present, shares, strict=True)
+    ]
+    colours = [REGION_COLOURS[i] if flags[i] else "#808080" for i in present]
+    text = f"The hole damages {_and([OTHER_AND_REGIONS[i] for i in hit])} of {len(present)} regions."
+    return Figure(_grid(cells, len(cells)) + _legend(names, colours), alt or text, caption)
+
+
+def _percent(share: float) -> str:
+    return "under 1%" if 0 < share < 0.01 else f"{share:.0%}"
+
+
+def compare(
+    before: Any, after: Any, titles: tuple[str, str] = ("before", "after"), *, alt: str | None = None
+) -> Figure:
+    """Two pictures of the same size, one over the other, with a slider that uncovers the second."""
+    a, b = (pixels(p) for p in (before, after))
+    if a.shape != b.shape:
+        raise DataError(f"pictures of {a.shape[:2]} and {b.shape[:2]} cannot be laid over each other", "Give one size")
+    first, second = map(html.escape, titles)
+    move = (
+        "this.closest('figure').querySelector('.fi-top').style.clipPath='inset(0 0 0 '+this.value+'%)';"
+        "this.setAttribute('aria-valuetext',this.value+'% '+this.dataset.first)"
+    )
+    body = (
+        f'<div class="fi-pair">{_img(a, titles[0])}'
+        f'<div class="fi-top" style="clip-path:inset(0 0 0 50%)">{_img(b, titles[1])}</div></div>'
+        f'<label class="fi-row"><span>{second}</span><input type="range" min="0" max="100" value="50" '
+        f'data-first="{first}" aria-valuetext="50% {first}" oninput="{html.escape(move, quote=True)}"><span>{first}</span></label>'
+    )
+    text = alt or f"Two pictures under one slider: {titles[0]} to the left of it, {titles[1]} to the right."
+    return Figure(body, text, width="18rem")
+
+
+# --- styles and features --------------------------------------------------------------------------------------------
+
+
+def canvas(width: float = 5.6, height: float = 3.2, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
+    """Matplotlib figure and axes in the look of the book; hand the figure to :func:`plot` when it is drawn.
+
+    Args:
+        width, height: in inches; 5.6 fills a phone, and letters of 9 points stay legible there.
+        rows, columns, options: as for ``matplotlib.figure.Figure.subplots``.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    with mpl.rc_context(_RC):
+        made = mpl.figure.Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(made)
+        axes = made.subplots(rows, columns, **options)
+    return made, axes
+
+
+_RC = {
+    "font.size": 9, "axes.titlesize": 9, "axes.titlelocation": "left", "figure.facecolor": "none",
+    "axes.facecolor": "none", "savefig.facecolor": "none", "text.color": _INK, "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK, "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False,
+    "axes.spines.right": False, "legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": "faceinpaint",
+    "lines.linewidth": 1.8, "lines.markersize": 4.5, "axes.linewidth": 0.7, "image.interpolation": "none",
+}  # fmt: skip
+
+
+def plot(figure: Any, alt: str, caption: str = "", width: str = "40rem") -> Figure:
+    """A matplotlib figure made by :func:`canvas` -> a figure whose lines and letters take the page's text colour.
+
+    Args:
+        figure: of :func:`canvas`.
+        alt: what it shows.
+        width: greatest width on the page.
+    """
+    import matplotlib as mpl
+
+    file = io.StringIO()
+    with mpl.rc_context(_RC):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S).replace(_INK, "currentColor")
+    svg = re.sub(r"""(font-family|font):[^;"]*(['"])?[^;"]*;?""", _font, svg)
+    used = set(re.findall(r"(?:url\(#|href=\"#)([\w-]+)", svg))
+    svg = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
+    size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    svg = svg.replace(size[0], f'role="img" aria-label="{html.escape(alt, quote=True)}"', 1)
+    return Figure(re.sub(r"\n\s*", "\n", svg), alt, caption, width)
+
+
+def _font(found: re.Match[str]) -> str:
+    size = re.search(r"[\d.]+px", found[0])
+    return f"font-size: {size[0]};" if found[1] == "font" and size else ""
+
+
+def _names(names: Sequence[str] | None, columns: int) -> list[str]:
+    if names is not None:
+        return list(names)
+    if columns == len(REGIONS) + 1:
+        return [*REGIONS, "whole face"]
+    return [*(f"region {i + 1}" for i in range(columns - 1)), "whole face"]
+
+
+def _matrix(matrix: Any) -> np.ndarray:
+    x = matrix.detach().float().cpu().numpy() if isinstance(matrix, torch.Tensor) else np.asarray(matrix, np.float64)
+    x = x[0] if x.ndim == 3 and len(x) == 1 else x
+    if x.ndim != 2:
+        raise DataError(f"an array of shape {x.shape} is not one style matrix", "Give (256, regions + 1)")
+    return x
+
+
+def style_matrix(
+    matrix: Any, names: Sequence[str] | None = None, *, alt: str | None = None, caption: str = ""
+) -> Figure:
+    """A style matrix as a heat map: one named column a region, the last one the whole face.
+
+    Args:
+        matrix: (256, n + 1). Orange is positive, violet negative.
+        names: of the columns; the eight regions and "whole face" by default.
+    """
+    x, labels = _matrix(matrix), _names(names, _matrix(matrix).shape[1])
+    made, ax = canvas(5.6, 4.2)
+    limit = float(np.abs(x).max()) or 1.0
+    image = ax.imshow(x, aspect="auto", cmap="PuOr_r", vmin=-limit, vmax=limit)
+    ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
+    _colour_ticks(ax.get_xticklabels(), labels)
+    ax.set_ylabel("component of the style")
+    made.colorbar(image, ax=ax, fraction=0.05, pad=0.02)
+    text = alt or f"Heat map of a style matrix: {x.shape[0]} rows, columns {_and(labels)}."
+    return plot(made, text, caption)
+
+
+def _colour_ticks(ticks: Iterable[Any], labels: Sequence[str]) -> None:
+    """A swatch of the region's colour under its name would need room; its name is set in bold instead."""
+    for tick, label in zip(ticks, labels, strict=True):
+        tick.set_fontweight("bold" if label in REGIONS else "normal")
+
+
+def style_distances(
+    matrix: Any, names: Sequence[str] | None = None, *, alt: str | None = None, caption: str = ""
+) -> Figure:
+    """Euclidean distances between the columns of a style matrix, as a heat map with its numbers."""
+    x, labels = _matrix(matrix), _names(names, _matrix(matrix).shape[1])
+    distance = np.linalg.norm(x[:, :, None] - x[:, None, :], axis=0)
+    made, ax = canvas(5.2, 4.4)
+    ax.imshow(distance, cmap="cividis")
+    for i, j in np.ndindex(*distance.shape):
+        dark = distance[i, j] < 0.55 * distance.max()
+        ax.text(
+            j, i, f"{distance[i, j]:.2g}", ha="center", va="center", color="#ffffff" if dark else "#000000", fontsize=7
+        )
+    ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(labels)), labels)
+    off = distance + np.where(np.eye(len(labels)), np.inf, 0)
+    i, j = np.unravel_index(off.argmin(), off.shape)
+    text = alt or f"Distances between the styles of {_and(labels)}; closest are {labels[i]} and {labels[j]}."
+    return plot(made, text, caption)
+
+
+def features(
+    before: Any, after: Any, *, channels: Sequence[int] = (0, 1, 2, 3), titles: tuple[str, str] = ("before", "after"),
+    alt: str | None = None, caption: str = "",
+) -> Figure:  # fmt: skip
+    """Some channels of a feature map, before above and after below, both on one scale for each channel.
+
+    Args:
+        before, after: (C, h, w), or (1, C, h, w).
+        channels: which.
+    """
+    maps = [x.detach().float().cpu().numpy().reshape(x.shape[-3:]) for x in (before, after)]
+    made, axes = canvas(5.6, 5.6 / len(channels) * 2 + 0.5, 2, len(channels), squeeze=False)
+    for row, (x, title) in enumerate(zip(maps, titles, strict=True)):
+        for column, channel in enumerate(channels):
+            ax = axes[row, column]
+            limit = max(float(np.abs(m[channel]).max()) for m in maps) or 1.0
+            ax.imshow(x[channel], cmap="PuOr_r", vmin=-limit, vmax=limit)
+            ax.set(xticks=[], yticks=[])
+            if row == 0:
+                ax.set_title(f"channel {channel}")
+        axes[row, 0].set_ylabel(title)
+    text = alt or f"{len(channels)} channels of a feature map, {titles[0]} above, {titles[1]} below."
+    return plot(made, text, caption)
+
+
+# --- curves and results ---------------------------------------------------------------------------------------------
+
+
+def lines(
+    x: Sequence[float], series: Mapping[str, Sequence[float]], *, xlabel: str, ylabel: str, alt: str, log: bool = False,
+    markers: bool = True, caption: str = "",
+) -> Figure:  # fmt: skip
+    """Lines over common x values, told apart by colour, stroke and mark; named in a legend.
+
+    Args:
+        series: y values by name. log: logarithmic y axis.
+    """
+    made, ax = canvas()
+    for i, (name, y) in enumerate(series.items()):
+        k = i % len(LINE_COLOURS)
+        mark = MARKERS[k] if markers else None
+        ax.plot(x, y, color=LINE_COLOURS[k], linestyle=LINE_STYLES[k], marker=mark, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
+    if len(series) > 1:
+        ax.legend(ncols=2 if len(series) > 3 else 1, fontsize=8)
+    return plot(made, alt, caption)
+
+
+def bars(values: Mapping[str, float], *, xlabel: str, alt: str, form: str = "{:.3g}", caption: str = "") -> Figure:
+    """Horizontal bars, each with its value; bars named after a region have its colour."""
+    made, ax = canvas(5.6, 0.5 + 0.27 * len(values))
+    known = dict(zip(OTHER_AND_REGIONS, REGION_COLOURS, strict=True))
+    names = list(values)
+    colours = [known.get(name, LINE_COLOURS[0]) for name in names]
+    ax.barh(names, list(values.values()), color=colours, edgecolor=_INK, linewidth=0.7)
+    top = max(map(abs, values.values()), default=1) or 1
+    for row, value in enumerate(values.values()):
+        ax.text(max(value, 0) + 0.01 * top, row, form.format(value), va="center", fontsize=8)
+    ax.invert_yaxis()
+    ax.margins(x=0.12)
+    ax.set_xlabel(xlabel)
+    ax.tick_params(left=False)
+    return plot(made, alt, caption)
+
+
+def curves(
+    log: str | Path | Sequence[Mapping[str, float]],
+    terms: Sequence[str] = (),
+    *,
+    alt: str | None = None,
+    caption: str = "",
+) -> Figure:
+    """Losses over training.
+
+    Args:
+        log: ``log.jsonl`` of a run, or its lines as dictionaries.
+        terms: which columns; all but step, images and gradient by default.
+    """
+    rows = _log_lines(Path(log)) if isinstance(log, (str, Path)) else list(log)
+    if not rows:
+        raise DataError("the log is empty", "Train first", log if isinstance(log, (str, Path)) else None)
+    terms = list(terms) or [name for name in rows[0] if name not in ("step", "images", "gradient")]
+    made, ax = canvas()
+    at = [row["images"] for row in rows]
+    for i, name in enumerate(terms):
+        k = i % len(LINE_COLOURS)
+        ax.plot(at, [row[name] for row in rows], color=LINE_COLOURS[k], linestyle=LINE_STYLES[k], label=name)
+    positive = all(row[name] > 0 for row in rows for name in terms)
+    ax.set(xlabel="training images seen", ylabel="loss", yscale="log" if positive else "linear")
+    ax.legend(ncols=2, fontsize=8)
+    first, last = rows[0], rows[-1]
+    ends = "; ".join(f"{name} from {first[name]:.3g} to {last[name]:.3g}" for name in terms)
+    return plot(made, alt or f"Losses over {at[-1]} training images: {ends}.", caption)
+
+
+def _log_lines(path: Path) -> list[dict[str, float]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise DataError(f"the log cannot be read ({error})", "Name the log.jsonl of a run", path) from None
+
+
+METRICS = {
+    "psnr": ("PSNR (dB), higher is better", 1.0),
+    "ssim": ("SSIM, higher is better", 1.0),
+    "l1": ("L1 (%), lower is better", 100.0),
+    "lpips": ("LPIPS, lower is better", 1.0),
+}
+"""Axis label and unit factor of each metric that :func:`by_bin` draws."""
+
+
+def by_bin(
+    records: Sequence[Mapping[str, Any]], metric: str = "psnr", *, view: str = "composited", alt: str | None = None,
+    caption: str = "",
+) -> Figure:  # fmt: skip
+    """A metric over the bins of hole fraction, one line a row of the table, with 95% intervals.
+
+    Args:
+        records: results records of one test (:func:`faceinpaint.table.read_records`).
+        metric: one of :data:`METRICS`. view: "composited" or "raw".
+    """
+    label, unit = METRICS[metric]
+    made, ax = canvas(5.6, 3.4)
+    for i, record in enumerate(records):
+        k = i % len(LINE_COLOURS)
+        groups = record["images"][view]
+        cells = [groups.get(name, {}).get(metric) or {} for name in BIN_NAMES]
+        mean, low, high = (
+            np.array([np.nan if c.get(key) is None else c[key] for c in cells], float) * unit
+            for key in ("mean", "low", "high")
+        )
+        at = np.arange(len(BIN_NAMES)) + 0.06 * (i - (len(records) - 1) / 2)
+        ax.errorbar(
+            at, mean, yerr=[mean - low, high - mean], color=LINE_COLOURS[k], linestyle=LINE_STYLES[k],
+            marker=MARKERS[k], capsize=2, elinewidth=1, label=record["title"] + _map_note(record),
+        )  # fmt: skip
+    ax.set_xticks(range(len(BIN_NAMES)), BIN_NAMES)
+    ax.set(xlabel="hole fraction", ylabel=label)
+    ax.legend(fontsize=8, ncols=2)
+    names = [record["title"] for record in records]
+    return plot(made, alt or f"{label}, by hole fraction, for {_and(names)}.", caption)
+
+
+def _map_note(record: Mapping[str, Any]) -> str:
+    return f" ({record['map']} map)" if record.get("map") else ""
+
+
+def region_errors(records: Sequence[Mapping[str, Any]], *, alt: str | None = None, caption: str = "") -> Figure:
+    """Mean absolute error inside the hole by region, one row of marks a region.
+
+    Args:
+        records: results records of one test.
+    """
+    names = list(OTHER_AND_REGIONS)
+    made, ax = canvas(5.6, 3.8)
+    for i, record in enumerate(records):
+        k = i % len(LINE_COLOURS)
+        found = [record["regions"].get(name, {}).get("l1") for name in names]
+        values = [np.nan if v is None else 100 * v for v in found]
+        ax.plot(values, range(len(names)), MARKERS[k], color=LINE_COLOURS[k], label=record["title"] + _map_note(record))
+    ax.set_yticks(range(len(names)), names)
+    for tick, colour in zip(ax.get_yticks(), REGION_COLOURS, strict=True):
+        ax.axhline(tick, color=colour, linewidth=5, alpha=0.35, zorder=0)
+    ax.invert_yaxis()
+    ax.set_xlabel("mean absolute error of hole pixels (%), lower is better")
+    ax.legend(fontsize=8)
+    titles = [record["title"] for record in records]
+    return plot(made, alt or f"Error of hole pixels by region, for {_and(titles)}.", caption)
+
+
+# --- things to move -------------------------------------------------------------------------------------------------
+
+
+def frames(
+    pictures: Sequence[Any], label: str, values: Sequence[Any] | None = None, *, start: int = 0, alt: str | None = None,
+    width: str | None = None,
+) -> Figure:  # fmt: skip
+    """A slider over pictures made beforehand. It needs no kernel: mouse, finger and arrow keys move it.
+
+    Args:
+        pictures: pictures or figures, all of one size.
+        label: what the slider changes.
+        values: what stands beside the slider for each picture; 1, 2, ... by default.
+        start: which one is shown first.
+    """
+    made = [p if isinstance(p, Figure) else None for p in pictures]
+    shown = [str(v) for v in (values if values is not None else range(1, len(pictures) + 1))]
+    if len(shown) != len(pictures) or not shown:
+        raise DataError(f"{len(pictures)} pictures and {len(shown)} values", "Give one value for each picture")
+    parts = []
+    for i, (picture, figure) in enumerate(zip(pictures, made, strict=True)):
+        inside = figure.body if figure else _img(pixels(picture), f"{label}: {shown[i]}")
+        parts.append(f'<div class="fi-frame"{"" if i == start else " hidden"}>{inside}</div>')
+    move = (
+        "const f=this.closest('figure'),v=JSON.parse(this.dataset.values)[this.value];"
+        "f.querySelectorAll(':scope>.fi-frame').forEach((e,i)=>{e.hidden=i!=this.value});"
+        "f.querySelector(':scope>label output').textContent=v;this.setAttribute('aria-valuetext',v)"
+    )
+    quoted = html.escape(json.dumps(shown, ensure_ascii=False), quote=True)
+    slider = (
+        f'<label class="fi-row"><span>{html.escape(label)}</span><input type="range" min="0" max="{len(shown) - 1}" '
+        f'value="{start}" data-values="{quoted}" aria-valuetext="{html.escape(shown[start], quote=True)}" '
+        f'oninput="{html.escape(move, quote=True)}"><output>{html.escape(shown[start])}</output></label>'
+    )
+    text = alt or f"A slider over {len(shown)} pictures: {label} from {shown[0]} to {shown[-1]}."
+    default = next((f.width for f in made if f), "18rem")
+    return Figure(slider + "".join(parts), text, width=width or default)
+
+
+def explore(
+    draw: Callable[[Any], Any], label: str, values: Sequence[Any], *, start: int = 0, live: bool = False,
+    alt: str | None = None,
+) -> Any:  # fmt: skip
+    """What ``draw`` makes of each value: a slider over frames, or with a kernel a widget that draws anew.
+
+    Args:
+        draw: value -> picture or :class:`Figure`.
+        label: name of the value.
+        values: to choose from.
+        live: True in a running notebook: an ipywidgets slider that calls ``draw`` whenever it is moved, so that a
+            changed ``draw`` shows at once. False makes all frames now, which is what a page needs.
+    """
+    if not live:
+        return frames([draw(value) for value in values], label, values, start=start, alt=alt)
+    import ipywidgets
+    from IPython.display import display
+
+    def show_one(value: Any) -> None:
+        made = draw(value)
+        display(made if isinstance(made, Figure) else faces([made], alt=f"{label}: {value}"))
+
+    slider = ipywidgets.SelectionSlider(
+        options=[(str(v), v) for v in values], index=start, description=label, style={"description_width": "initial"}
+    )
+    return ipywidgets.interactive(show_one, value=slider)
