@@ -15,7 +15,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -199,9 +199,11 @@ def train(
         strategy="auto" if devices == 1 else "ddp",
     )  # fmt: skip
     fabric.launch()
+    backbone = load_backbone(p.backbone, backbone_weights) if chosen.perceptual else None
     about = {
         "config": config.to_dict(),
         "data": {"faces": faces.source, "holes": holes.source, "face_count": len(faces), "hole_count": len(holes)},
+        "backbone": backbone.record() if backbone is not None else None,
     }
     final = out / "generator.safetensors"
     if fabric.is_global_zero:
@@ -214,15 +216,14 @@ def train(
             progress(done, "already trained")
         return final
 
-    backbone = load_backbone(p.backbone, backbone_weights) if chosen.perceptual else None
     run = _Run(config, chosen, fabric, backbone)
     start = run.restore(out / "checkpoints")
     feed = Feed(faces, holes, p.batch, config.seed, config.merge, fabric.device, fabric.global_rank, fabric.world_size)
     steps = -(-p.images // p.batch)
-    log = _Log(out, start) if fabric.is_global_zero else None
+    log = _Log(out, start, p.batch) if fabric.is_global_zero else None
     if progress and log:
         progress(start * p.batch, "resumed" if start else "started")
-    with _ctrl_c() as stop:
+    with _ctrl_c() as pressed, closing(log) if log else nullcontext():
         for step in range(start, steps):
             scalars = run.step(step, steps, feed)
             done = (step + 1) * p.batch
@@ -240,7 +241,8 @@ def train(
             elif log and progress:
                 progress(p.batch, "")
             if log and (due[1] or last):
-                log.pictures(step, run.samples(feed(0)))
+                log.pictures(step, done, run.samples(feed(0)))
+            stop = bool(pressed)
             if due[0] or last or stop:
                 run.save(out / "checkpoints", step + 1)
             if stop:
@@ -251,10 +253,8 @@ def train(
             "seconds": round(run.seconds, 1),
             "device": device_name(fabric.device),
             "devices": fabric.world_size,
-            "backbone": backbone.record() if backbone is not None else None,
         }
         weights.save(final, dict(run.ema.items()), extra)
-        log.close()
     fabric.barrier()
     return final
 
@@ -364,7 +364,11 @@ class _Run:
     # --- checkpoints
 
     def save(self, folder: Path, step: int) -> None:
-        """Write ``folder/step-00000012``, then remove older ones."""
+        """Write ``folder/step-00000012``, then remove older ones.
+
+        Raises:
+            TrainingError: a tensor is not finite; the older ones stay.
+        """
         if self.fabric.is_global_zero:
             tensors = {f"ema.{n}": t for n, t in self.ema.items()}
             for kind, network in self.bare.items():
@@ -372,6 +376,10 @@ class _Run:
             for kind, optimiser in self.optimisers.items():
                 for index, state in optimiser.state_dict()["state"].items():
                     tensors |= {f"adam.{kind}.{index}.{n}": torch.as_tensor(v) for n, v in state.items()}
+            bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+            if bad:
+                remedy = "Start again with a lower lr, or with precision 32-true"
+                raise TrainingError(f"training broke down before step {step} ({bad[0]} is not finite)", remedy, folder)
             new = folder / f".step-{step:08d}.new"
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
@@ -416,7 +424,7 @@ class _Run:
 class _Log:
     """``log.jsonl``, TensorBoard and sample pictures of a run; what was logged after the checkpoint is forgotten."""
 
-    def __init__(self, out: Path, start: int) -> None:
+    def __init__(self, out: Path, start: int, batch: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.out = out
@@ -424,7 +432,9 @@ class _Log:
         kept = [line for line in _lines(path) if json.loads(line)["step"] < start]
         weights.write_text(path, "".join(kept))
         self.file = path.open("a", encoding="utf-8")
-        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=start, max_queue=1000, flush_secs=60)
+        self.board = SummaryWriter(
+            str(out / "tensorboard"), purge_step=start * batch + 1, max_queue=1000, flush_secs=60
+        )
 
     def scalars(self, step: int, images: int, values: dict[str, float]) -> None:
         line = {"step": step, "images": images} | {n: float(f"{v:.6g}") for n, v in values.items()}
@@ -433,13 +443,13 @@ class _Log:
         for name, value in values.items():
             self.board.add_scalar(name, value, images)
 
-    def pictures(self, step: int, picture: np.ndarray) -> None:
+    def pictures(self, step: int, images: int, picture: np.ndarray) -> None:
         from PIL import Image
 
         folder = self.out / "samples"
         folder.mkdir(exist_ok=True)
         Image.fromarray(picture).save(folder / f"{step + 1:08d}.png")
-        self.board.add_image("true, damaged, repaired, composited", picture, step, dataformats="HWC")
+        self.board.add_image("true, damaged, repaired, composited", picture, images, dataformats="HWC")
 
     def close(self) -> None:
         self.file.close()
@@ -470,16 +480,20 @@ def _claim(out: Path, about: dict[str, Any]) -> None:
     path = out / "config.json"
     about = json.loads(json.dumps(about))
     if path.exists():
-        held = weights.read_json(path)
-        if held != about:
-            differs = [k for k in about["config"] if held.get("config", {}).get(k) != about["config"][k]] or ["data"]
-            raise CheckpointError(
-                f"the folder holds another run (its {', '.join(differs)} differ)",
-                "Choose another folder, or delete it",
-                out,
-            )
+        differs = _differences(weights.read_json(path), about)
+        if differs:
+            problem = f"the folder holds another run ({'; '.join(differs)})"
+            raise CheckpointError(problem, "Choose another folder, or delete it", out)
     else:
         weights.write_json(path, about)
+
+
+def _differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
+    """What differs, in words. Where a frozen network's weights were found does not matter, their sha256 does."""
+    if isinstance(held, dict) and isinstance(wanted, dict):
+        keys = list(wanted | held)
+        return [line for key in keys for line in _differences(held.get(key), wanted.get(key), key)]
+    return [] if held == wanted or name == "weights" else [f"{name} is {held!r} there, {wanted!r} here"]
 
 
 @contextmanager

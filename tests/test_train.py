@@ -1,0 +1,728 @@
+"""Training: it learns, it resumes to the bit, it stops when it must, and it says why."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from PIL import Image
+from safetensors.torch import load_file
+
+from faceinpaint import train as module
+from faceinpaint import weights
+from faceinpaint.errors import CheckpointError, ConfigError, DataError, TrainingError
+from faceinpaint.evaluate import load_generator
+from faceinpaint.faces import FaceSet, load_faces
+from faceinpaint.masks import HoleSet, load_holes
+from faceinpaint.methods import Batch, method
+from faceinpaint.presets import Preset, preset
+from faceinpaint.regions import merge_classes
+from faceinpaint.train import Config, Feed, train
+
+pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
+
+FOUR = ("context-encoder", "contextual-attention", "gated-conv", "facial-style")
+
+TINY = {
+    "size": 32, "images": 28, "batch": 4, "width": 4, "style_width": 4, "critic_width": 4, "baseline_scale": 0.06,
+    "checkpoint_every": 12, "sample_every": 16, "lr": 2e-3,
+}  # fmt: skip
+"""Seven steps; checkpoints after steps 3, 6 and 7; pictures after steps 4 and 7."""
+
+
+def tiny(**changes: Any) -> Preset:
+    return preset("smoke", **(TINY | changes))
+
+
+@pytest.fixture(scope="module")
+def faces() -> FaceSet:
+    return load_faces("toy", "train", 32, count=10)
+
+
+@pytest.fixture(scope="module")
+def holes() -> HoleSet:
+    return load_holes("drawn", "train", 32, count=7)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frozen network is drawn once."""
+    net = module.load_backbone("squeezenet1_1", "seed")
+    monkeypatch.setattr(module, "load_backbone", lambda name, chosen: net)
+
+
+Trained = Callable[..., tuple[bytes, str]]
+
+
+def results(out: Path) -> tuple[bytes, str]:
+    """What must not depend on interruptions."""
+    return (out / "generator.safetensors").read_bytes(), (out / "log.jsonl").read_text()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    faces: FaceSet, holes: HoleSet, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[bytes, str]]:
+    """Results of runs that nothing interrupted, by method."""
+    made: dict[str, tuple[bytes, str]] = {}
+
+    def run(name: str) -> tuple[bytes, str]:
+        if name not in made:
+            out = tmp_path_factory.mktemp(name)
+            train(Config(name, tiny()), faces, holes, out)
+            made[name] = results(out)
+        return made[name]
+
+    return run
+
+
+def lines(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+# ------------------------------------------------------------------------------------------------- learning
+
+
+@pytest.mark.parametrize(
+    ("name", "terms"),
+    [
+        ("context-encoder", ("reconstruction",)),
+        ("contextual-attention", ("hole", "known")),
+        ("gated-conv", ("reconstruction",)),
+        ("facial-style", ("reconstruction",)),
+    ],
+)
+def test_reconstruction_of_a_few_faces_improves(
+    name: str, terms: tuple[str, ...], faces: FaceSet, holes: HoleSet, tmp_path: Path
+) -> None:
+    options = {"perceptual": 0.0, "style": 0.0} if name == "facial-style" else {}
+    config = Config(name, tiny(images=160, lr=4e-3, decay=0.0), options)
+    train(config, faces.subset([0, 1, 2, 3]), holes.subset([0]), tmp_path)
+    loss = [sum(line[term] for term in terms) for line in lines(tmp_path)]
+    assert len(loss) == 40
+    assert np.mean(loss[-4:]) < 0.8 * np.mean(loss[:4])
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_a_run_leaves_what_it_promises(name: str, faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    told: list[tuple[int, str]] = []
+    config = Config(name, tiny(), seed=3)
+    path = train(config, faces, holes, tmp_path, progress=lambda n, note: told.append((n, note)))
+    assert path == tmp_path / "generator.safetensors"
+    assert sum(n for n, _ in told) == 28
+    assert "loss" in told[-1][1]
+
+    log = lines(tmp_path)
+    assert [line["step"] for line in log] == list(range(7))
+    assert [line["images"] for line in log] == list(range(4, 29, 4))
+    own = {"context-encoder": set(), "contextual-attention": {"hole", "known", "penalty"}}
+    terms = {"generator", "gradient", "critic", "adversarial"} | own.get(name, {"reconstruction"})
+    assert terms <= log[0].keys()
+    assert all(np.isfinite(list(line.values())).all() for line in log)
+    weighted = set(log[0]) - {"step", "images", "generator", "gradient", "critic", "penalty"}
+    assert sum(log[2][t] for t in weighted) == pytest.approx(log[2]["generator"], rel=1e-4)
+
+    assert [p.name for p in sorted((tmp_path / "samples").iterdir())] == ["00000004.png", "00000007.png"]
+    with Image.open(tmp_path / "samples" / "00000007.png") as picture:
+        assert picture.size == (4 * 32, 4 * 32)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-00000007"]
+    assert not list(tmp_path.rglob("*.new"))
+
+    network, again, about = load_generator(tmp_path)
+    assert again == config
+    assert (about["images"], about["devices"]) == (28, 1)
+    assert about["data"] == {"faces": faces.source, "holes": holes.source, "face_count": 10, "hole_count": 7}
+    assert (about["backbone"] is not None) == (name == "facial-style")
+    state = load_file(tmp_path / "checkpoints" / "step-00000007" / "state.safetensors")
+    for key, tensor in network.state_dict().items():
+        assert torch.equal(tensor, state[f"ema.{key}"])
+
+
+def test_curves_and_pictures_in_tensorboard_survive_an_interruption(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = Config("context-encoder", tiny())
+    with pytest.raises(KeyboardInterrupt):
+        train(config, faces, holes, tmp_path, progress=Interrupt(at=5))
+    train(config, faces, holes, tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    log = lines(tmp_path)
+    assert set(log[0]) - {"step", "images"} == set(events.Tags()["scalars"])
+    for tag in events.Tags()["scalars"]:
+        found = events.Scalars(tag)
+        assert [e.step for e in found] == [line["images"] for line in log]
+        assert [e.value for e in found] == pytest.approx([line[tag] for line in log], rel=1e-5)
+    (images,) = events.Tags()["images"]
+    assert [e.step for e in events.Images(images)] == [16, 28]
+
+
+def test_two_critic_steps_see_other_faces_and_train_as_many_generator_steps(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    call = Feed.__call__
+    monkeypatch.setattr(Feed, "__call__", lambda self, step: asked.append(step) or call(self, step))
+    steps: dict[int, int] = {}
+    adam = torch.optim.Adam.step
+
+    def count(self: torch.optim.Adam, *args: Any, **kwargs: Any) -> Any:
+        steps[id(self)] = steps.get(id(self), 0) + 1
+        return adam(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", count)
+    train(Config("gated-conv", tiny(critic_steps=2, sample_every=1000)), faces, holes, tmp_path)
+    assert asked == [*range(14), 0]  # the last for the sample pictures
+    assert sorted(steps.values()) == [7, 14]
+
+
+def test_without_adversarial_loss_the_critic_stays_as_it_was(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    config = Config("facial-style", tiny(images=8), {"adversarial": 0.0})
+    train(config, faces, holes, tmp_path)
+    assert "adversarial" not in lines(tmp_path)[0]
+    state = load_file(tmp_path / "checkpoints" / "step-00000002" / "state.safetensors")
+    assert not [name for name in state if name.startswith("adam.critic")]
+    torch.manual_seed(config.seed + 1)
+    for name, tensor in method("facial-style").critic(config.preset).state_dict().items():
+        assert torch.equal(tensor, state[f"critic.{name}"])
+
+
+# ---------------------------------------------------------------------------------------------- exact resume
+
+
+class Interrupt:
+    """Progress that presses Ctrl-C when a step is reported."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at + 1  # the first call says "started"
+
+    def __call__(self, images: int, note: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+class Crash(BaseException):
+    """Stands for whatever ends a process between two lines."""
+
+
+class CrashAt(Interrupt):
+    """Progress that crashes instead."""
+
+    def __call__(self, images: int, note: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Crash
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_after_ctrl_c_the_result_is_the_same_to_the_bit(
+    name: str, faces: FaceSet, holes: HoleSet, tmp_path: Path, undisturbed: Callable[[str], tuple[bytes, str]]
+) -> None:
+    config = Config(name, tiny())
+    handler = signal.getsignal(signal.SIGINT)
+    for at in (2, 3):  # step 2 of the first run, then the third after it
+        with pytest.raises(KeyboardInterrupt):
+            train(config, faces, holes, tmp_path, progress=Interrupt(at))
+        assert signal.getsignal(signal.SIGINT) is handler
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-00000005"]
+    assert not (tmp_path / "generator.safetensors").exists()
+    train(config, faces, holes, tmp_path)
+    assert results(tmp_path) == undisturbed(name)
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_after_a_crash_between_checkpoints_the_result_is_the_same_to_the_bit(
+    name: str, faces: FaceSet, holes: HoleSet, tmp_path: Path, undisturbed: Callable[[str], tuple[bytes, str]]
+) -> None:
+    config = Config(name, tiny())
+    for at in (2, 5, 2):  # before the first checkpoint; two steps after it; again
+        with pytest.raises(Crash):
+            train(config, faces, holes, tmp_path, progress=CrashAt(at))
+    train(config, faces, holes, tmp_path)
+    assert results(tmp_path) == undisturbed(name)
+
+
+@pytest.mark.slow
+def test_no_moment_of_writing_files_is_a_bad_one_for_a_crash(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Crash before, then after, every single rename, save and removal of a run; go on each time."""
+    left = [0]
+
+    def crashing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            for after in (False, True):
+                if after:
+                    result = function(*args, **kwargs)
+                left[0] -= 1
+                if left[0] == 0:
+                    raise Crash
+            return result
+
+        return call
+
+    for owner, name in ((os, "replace"), (Path, "rename"), (shutil, "rmtree"), (weights, "save_file")):
+        monkeypatch.setattr(owner, name, crashing(getattr(owner, name)))
+    config = Config("context-encoder", tiny(images=12, checkpoint_every=4, sample_every=100))
+    train(config, faces, holes, tmp_path / "whole")
+    expected = results(tmp_path / "whole")
+    crashes, finished = 0, False
+    while not finished:
+        crashes += 1
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        left[0] = crashes
+        try:
+            train(config, faces, holes, tmp_path / "run")
+            finished = True
+        except Crash:
+            left[0] = 0
+            train(config, faces, holes, tmp_path / "run")
+        assert results(tmp_path / "run") == expected
+        left[0] = 0
+    assert crashes > 25
+
+
+KILLED = """
+import os, random, signal, sys, time
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from faceinpaint.faces import load_faces
+from faceinpaint.masks import load_holes
+from faceinpaint.presets import preset
+from faceinpaint.train import Config, train
+
+out, changes, names, chance = Path(sys.argv[1]), eval(sys.argv[2]), eval(sys.argv[3]), random.Random(int(sys.argv[4]))
+faces, holes = load_faces("toy", "train", 32, count=10), load_holes("drawn", "train", 32, count=7)
+for name in names:
+    kills = 0
+    for attempt in range(40):
+        child = os.fork()
+        if not child:
+            train(Config(name, preset("smoke", **changes)), faces, holes, out / name, backbone_weights="seed")
+            os._exit(0)
+        if attempt < 3:  # kill once it has begun to log, after a random while
+            log = out / name / "log.jsonl"
+            size = log.stat().st_size if log.exists() else -1
+            begun = time.monotonic()
+            while (log.stat().st_size if log.exists() else -1) == size and time.monotonic() < begun + 20:
+                time.sleep(0.002)
+            time.sleep(chance.random() * 0.15)
+            os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+        if status == 0:
+            break
+        kills += 1
+        assert status == signal.SIGKILL, status
+    print(name, kills, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_after_kills_at_random_moments_the_result_is_the_same_to_the_bit(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path
+) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as many as in the processes that are killed: sums depend on it
+    try:
+        for name in FOUR:
+            train(Config(name, tiny()), faces, holes, tmp_path / "whole" / name)
+    finally:
+        torch.set_num_threads(threads)
+    seed = random.SystemRandom().randrange(2**32)
+    arguments = [str(tmp_path / "killed"), repr(TINY), repr(FOUR), str(seed)]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, timeout=240,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    kills = [int(line.split()[1]) for line in done.stdout.splitlines()]
+    assert sum(kills) >= len(FOUR), f"seed {seed}: only {kills} kills"
+    for name in FOUR:
+        assert results(tmp_path / "killed" / name) == results(tmp_path / "whole" / name), f"{name}, seed {seed}"
+
+
+def test_called_again_a_finished_run_is_left_alone(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    config = Config("context-encoder", tiny(images=8))
+    path = train(config, faces, holes, tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
+    told: list[tuple[int, str]] = []
+    assert train(config, faces, holes, tmp_path, progress=lambda n, note: told.append((n, note))) == path
+    assert told == [(8, "already trained")]
+    assert before == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
+
+
+def test_everything_that_steps_change_is_restored(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    """Weights, moments, running means of batch normalisation, vectors of spectral normalisation, the mean weights."""
+    for name, wanted in (("context-encoder", "running_var"), ("facial-style", "_u"), ("gated-conv", "_v")):
+        config = Config(name, tiny())
+        net = module.load_backbone("squeezenet1_1", "seed")
+        feed = Feed(faces, holes, 4)
+        run = module._Run(config, method(name), Fabric(accelerator="cpu"), net)
+        for step in range(2):
+            run.step(step, 7, feed)
+        run.save(tmp_path / name, 2)
+        fresh = module._Run(config, method(name), Fabric(accelerator="cpu"), net)
+        assert fresh.restore(tmp_path / name) == 2
+        assert fresh.seconds == run.seconds
+        compared = 0
+        for kind, network in run.bare.items():
+            theirs = fresh.bare[kind].state_dict()
+            for key, tensor in network.state_dict().items():
+                assert torch.equal(tensor, theirs[key]), key
+                compared += key.endswith(wanted)
+        assert compared
+        assert all(torch.equal(tensor, fresh.ema[key]) for key, tensor in run.ema.items())
+        for kind, optimiser in run.optimisers.items():
+            one, other = optimiser.state_dict(), fresh.optimisers[kind].state_dict()
+            assert one["state"].keys() == other["state"].keys()
+            assert one["state"]
+            for index, moments in one["state"].items():
+                assert moments.keys() == other["state"][index].keys()
+                assert all(torch.equal(v, other["state"][index][k]) for k, v in moments.items())
+
+
+def test_the_seed_decides(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    made = []
+    for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
+        torch.manual_seed(random.randrange(2**31))  # whatever went before
+        train(Config("context-encoder", tiny(images=8), seed=seed), faces, holes, tmp_path / folder)
+        made.append(results(tmp_path / folder))
+    assert made[0] == made[1]
+    assert made[0][0] != made[2][0]
+
+
+# ------------------------------------------------------------------------------------- what is refused, and how
+
+
+@pytest.fixture
+def started(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> Path:
+    """Folder of a run interrupted after its third step."""
+    with pytest.raises(KeyboardInterrupt):
+        train(Config("context-encoder", tiny()), faces, holes, tmp_path, progress=Interrupt(3))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"preset": tiny(batch=2)}, "batch"),
+        ({"preset": tiny(lr=1e-3)}, "lr"),
+        ({"options": {"adversarial": 0.1}}, "adversarial"),
+        ({"method": "gated-conv"}, "method"),
+        ({"merge": "none"}, "merge"),
+    ],
+)
+def test_another_configuration_in_the_same_folder_is_refused_by_name(
+    changes: dict[str, Any], named: str, faces: FaceSet, holes: HoleSet, started: Path
+) -> None:
+    config = dataclasses.replace(Config("context-encoder", tiny()), **changes)
+    with pytest.raises(CheckpointError, match="another run") as caught:
+        train(config, faces, holes, started)
+    assert named in caught.value.problem
+    assert {"seed", "batch", "lr", "adversarial", "method", "merge"} & set(caught.value.problem.split()) <= {named}
+    assert caught.value.path == started
+
+
+def test_other_data_or_another_frozen_network_in_the_same_folder_is_refused(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config("facial-style", tiny())
+    with pytest.raises(KeyboardInterrupt):
+        train(config, faces, holes, tmp_path, progress=Interrupt(1))
+    with pytest.raises(CheckpointError, match=r"another run.*face_count"):
+        train(config, faces.subset([0, 1, 2, 3]), holes, tmp_path)
+    monkeypatch.undo()
+    other = module.load_backbone("squeezenet1_1", "seed", 1)
+    monkeypatch.setattr(module, "load_backbone", lambda name, chosen: other)
+    with pytest.raises(CheckpointError, match=r"another run.*sha256"):
+        train(config, faces, holes, tmp_path)
+
+
+def _truncate(folder: Path) -> None:
+    path = folder / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _flip(folder: Path) -> None:
+    path = folder / "state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _truncate,
+        _flip,
+        lambda folder: (folder / "state.safetensors").unlink(),
+        lambda folder: (folder / "state.json").unlink(),
+        lambda folder: (folder / "state.json").write_text("{"),
+        lambda folder: (folder / "state.json").write_text("[]"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(
+    damage: Callable[[Path], Any], faces: FaceSet, holes: HoleSet, started: Path
+) -> None:
+    folder = started / "checkpoints" / "step-00000003"
+    damage(folder)
+    with pytest.raises(CheckpointError) as caught:
+        train(Config("context-encoder", tiny()), faces, holes, started)
+    assert caught.value.path.parent == folder
+
+
+def test_a_checkpoint_of_another_run_is_refused(faces: FaceSet, holes: HoleSet, started: Path) -> None:
+    shutil.copytree(started, started.parent / "other")
+    (started.parent / "other" / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="belongs to another run"):
+        train(Config("context-encoder", tiny(), seed=1), faces, holes, started.parent / "other")
+    shutil.rmtree(started.parent / "other")
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_data_that_are_not_numbers_stop_training_and_leave_the_checkpoint_good(
+    name: str, faces: FaceSet, holes: HoleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    undisturbed: Callable[[str], tuple[bytes, str]],
+) -> None:  # fmt: skip
+    call = Feed.__call__
+
+    def poisoned(self: Feed, step: int) -> Batch:
+        batch = call(self, step)
+        return batch._replace(image=torch.full_like(batch.image, float("nan"))) if step == 5 else batch
+
+    config = Config(name, tiny())
+    with monkeypatch.context() as patch:
+        patch.setattr(Feed, "__call__", poisoned)
+        with pytest.raises(TrainingError, match="step 5") as caught:
+            train(config, faces, holes, tmp_path)
+    assert "nan" in caught.value.problem
+    assert caught.value.path == tmp_path
+    (kept,) = (tmp_path / "checkpoints").iterdir()
+    assert kept.name == "step-00000003"
+    assert all(t.isfinite().all() for t in load_file(kept / "state.safetensors").values())
+    train(config, faces, holes, tmp_path)
+    assert results(tmp_path) == undisturbed(name)
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_an_exploding_learning_rate_stops_training(name: str, faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    config = Config(name, tiny(lr=1e25, checkpoint_every=4))
+    with pytest.raises(TrainingError, match="lower lr"):
+        train(config, faces, holes, tmp_path)
+    assert not (tmp_path / "generator.safetensors").exists()
+    for path in tmp_path.rglob("state.safetensors"):
+        assert all(t.isfinite().all() for t in load_file(path).values())
+
+
+def test_weights_that_are_not_finite_are_never_saved(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    run = module._Run(Config("context-encoder", tiny()), method("context-encoder"), Fabric(accelerator="cpu"), None)
+    next(t for n, t in run.bare["generator"].named_buffers() if n.endswith("running_var")).fill_(float("inf"))
+    with pytest.raises(TrainingError, match=r"generator\."):
+        run.save(tmp_path, 1)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_configurations_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown method"):
+        Config("magic", tiny())
+    with pytest.raises(ConfigError, match="not trained"):
+        Config("telea", tiny())
+    with pytest.raises(ConfigError, match="unknown merge"):
+        Config("facial-style", tiny(), merge="all")
+    with pytest.raises(ConfigError, match="no option 'speed'"):
+        Config("facial-style", tiny(), {"speed": 1})
+    good = Config("facial-style", tiny(), {"gan": "hinge"}, "none", 7)
+    assert Config.from_dict(json.loads(json.dumps(good.to_dict())), tmp_path) == good
+    for damage in ({"preset": 3}, {"preset": {}}, {"colour": 1}, {"method": "magic"}, {"preset": {"name": "huge"}}):
+        with pytest.raises(ConfigError) as caught:
+            Config.from_dict(good.to_dict() | damage, tmp_path)
+        assert caught.value.path == tmp_path
+
+
+# ---------------------------------------------------------------------------------- schedule and running mean
+
+
+def test_learning_rates_fall_linearly_at_the_end(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: dict[int, list[float]] = {}
+    adam = torch.optim.Adam.step
+
+    def note(self: torch.optim.Adam, *args: Any, **kwargs: Any) -> Any:
+        rates.setdefault(id(self), []).append(self.param_groups[0]["lr"])
+        return adam(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", note)
+    train(Config("context-encoder", tiny(images=40, lr=1e-3, decay=0.4)), faces, holes, tmp_path)
+    critic, generator = rates.values()
+    share = [1, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert generator == pytest.approx([1e-3 * s for s in share])
+    assert critic == pytest.approx([1e-4 * s for s in share])  # a tenth, as in the paper
+
+    rates.clear()
+    monkeypatch.setattr(torch.optim.Adam, "__init__", _remember_betas(torch.optim.Adam.__init__))
+    train(Config("contextual-attention", tiny(images=12, lr=1e-3, decay=0.0)), faces, holes, tmp_path / "2")
+    assert [rate for one in rates.values() for rate in one] == [1e-3] * 6
+    assert BETAS == [(0.5, 0.9)] * 2
+
+
+BETAS: list[tuple[float, float]] = []
+
+
+def _remember_betas(init: Callable[..., None]) -> Callable[..., None]:
+    def made(self: Any, params: Any, lr: float, betas: tuple[float, float], **kwargs: Any) -> None:
+        BETAS.append(betas)
+        init(self, params, lr, betas, **kwargs)
+
+    return made
+
+
+def test_without_a_rate_of_its_own_a_preset_takes_that_of_the_paper() -> None:
+    fabric = Fabric(accelerator="cpu")
+    for name in FOUR:
+        p = dataclasses.replace(tiny(), lr=None)
+        run = module._Run(Config(name, p), method(name), fabric, None)
+        generator, critic = (run.optimisers[kind].param_groups[0]["lr"] for kind in ("generator", "critic"))
+        assert generator == method(name).lr
+        assert critic == pytest.approx(method(name).lr * method(name).critic_lr)
+
+
+def test_running_mean_of_weights_is_the_loop_written_out(faces: FaceSet, holes: HoleSet) -> None:
+    config = Config("context-encoder", tiny(ema=0.3))
+    run = module._Run(config, method("context-encoder"), Fabric(accelerator="cpu"), None)
+    feed = Feed(faces, holes, 4)
+    mean = {k: t.double().clone() for k, t in run.bare["generator"].state_dict().items()}
+    start = {k: t.clone() for k, t in mean.items()}
+    for step in range(6):
+        run.step(step, 6, feed)
+        keep = min(0.3, (1 + step) / (10 + step))
+        for k, t in run.bare["generator"].state_dict().items():
+            mean[k] = keep * mean[k] + (1 - keep) * t.double() if t.is_floating_point() else t.clone()
+    moved = 0
+    for k, t in run.ema.items():
+        torch.testing.assert_close(t.double(), mean[k].double(), rtol=1e-5, atol=1e-6)
+        moved += not torch.allclose(t.double(), start[k].double())
+    assert moved > len(mean) / 2
+    assert run.ema[next(k for k in mean if k.endswith("num_batches_tracked"))] == 6
+
+
+# ----------------------------------------------------------------------------------------------------- Feed
+
+
+@pytest.fixture
+def marked() -> tuple[FaceSet, HoleSet]:
+    """Seven faces whose label map is a function of their pixels; four holes, each with a different corner."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 19, (7, 32, 32), dtype=np.uint8)
+    images = np.stack([labels * 13, np.broadcast_to(np.arange(7)[:, None, None], labels.shape), labels], axis=-1)
+    faces = FaceSet(images.astype(np.uint8), labels, tuple("abcdefg"), ("0",) * 7, "marked")
+    holes = rng.integers(0, 2, (4, 32, 32), dtype=np.uint8)
+    return faces, HoleSet(holes, tuple("pqrs"), ("0",) * 4, "marked")
+
+
+def which(batch: Batch) -> list[int]:
+    return ((batch.image[:, 1, 0, 0] + 1) * 127.5).round().int().tolist()
+
+
+def test_each_face_comes_once_an_epoch_in_another_order(marked: tuple[FaceSet, HoleSet]) -> None:
+    feed = Feed(*marked, batch=4, seed=5)
+    seen = [face for step in range(14) for face in which(feed(step))]
+    epochs = [seen[i : i + 7] for i in range(0, 56, 7)]
+    assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
+    assert len(set(map(tuple, epochs))) > 4
+
+
+def test_a_batch_follows_from_its_step_alone(marked: tuple[FaceSet, HoleSet]) -> None:
+    feed, other = Feed(*marked, batch=4, seed=5), Feed(*marked, batch=4, seed=5)
+    first = [feed(step) for step in range(6)]
+    for step in (5, 0, 3, 3):
+        for a, b in zip(first[step], other(step), strict=True):
+            assert torch.equal(a, b)
+    assert not torch.equal(first[0].hole, Feed(*marked, batch=4, seed=6)(0).hole)
+
+
+def test_two_processes_share_the_batch_of_one(marked: tuple[FaceSet, HoleSet]) -> None:
+    whole = Feed(*marked, batch=6, seed=1)
+    shares = [Feed(*marked, batch=6, seed=1, rank=rank, world=2) for rank in range(2)]
+    for step in range(4):
+        for together, *parts in zip(whole(step), *(share(step) for share in shares), strict=True):
+            assert [len(part) for part in parts] == [3, 3]
+            assert torch.equal(torch.cat(parts), together)
+    with pytest.raises(ConfigError, match="cannot be shared by 4"):
+        Feed(*marked, batch=6, world=4)
+
+
+def test_mirroring_keeps_picture_and_map_together(marked: tuple[FaceSet, HoleSet]) -> None:
+    faces, _ = marked
+    feed = Feed(*marked, batch=7, merge="classes")
+    turned = {True: 0, False: 0}
+    for step in range(6):
+        batch = feed(step)
+        for i, face in enumerate(which(batch)):
+            assert torch.equal(((batch.image[i, 2] + 1) * 127.5).round().byte(), batch.regions[i])
+            plain = torch.from_numpy(faces.labels[face])
+            mirrored = torch.equal(batch.regions[i], plain.flip(-1))
+            assert mirrored or torch.equal(batch.regions[i], plain)
+            turned[mirrored] += 1
+    assert min(turned.values()) > 10
+
+
+def test_batches_are_what_the_contract_says(faces: FaceSet, holes: HoleSet) -> None:
+    batch = Feed(faces, holes, 4)(0)
+    assert (batch.image.shape, batch.image.dtype) == ((4, 3, 32, 32), torch.float32)
+    assert (batch.hole.shape, batch.hole.dtype) == ((4, 1, 32, 32), torch.float32)
+    assert (batch.regions.shape, batch.chance.shape) == ((4, 32, 32), (4, 1, 1, 1))
+    assert -1 <= batch.image.min() < -0.2 < 0.2 < batch.image.max() <= 1
+    assert set(batch.hole.unique().tolist()) == {0.0, 1.0}
+    assert ((batch.chance >= 0) & (batch.chance < 1)).all()
+    plain = {merge_classes(label).tobytes() for label in faces.labels}
+    plain |= {merge_classes(label[:, ::-1]).tobytes() for label in faces.labels}
+    assert {region.numpy().tobytes() for region in batch.regions} <= plain
+
+
+def test_holes_are_mirrored_and_turned_but_never_changed(marked: tuple[FaceSet, HoleSet]) -> None:
+    _, holes = marked
+    ways = {
+        np.ascontiguousarray(way).tobytes(): (h, w) for h, hole in enumerate(holes.holes) for w, way in all_ways(hole)
+    }
+    assert len(ways) == 32
+    feed = Feed(*marked, batch=7)
+    seen = {ways[hole.byte().numpy().tobytes()] for step in range(60) for hole in feed(step).hole[:, 0]}
+    assert len(seen) == 32  # every hole in every of its eight positions
+
+
+def all_ways(hole: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    for quarter in range(4):
+        yield quarter, np.rot90(hole, quarter)
+        yield quarter + 4, np.rot90(hole[:, ::-1], quarter)
+
+
+def test_memory_mapped_sets_are_read_without_a_warning(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", faces.images)
+    mapped = dataclasses.replace(faces, images=np.load(tmp_path / "images.npy", mmap_mode="r"))
+    for a, b in zip(Feed(mapped, holes, 4)(1), Feed(faces, holes, 4)(1), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_feed_refuses_what_does_not_fit(faces: FaceSet, holes: HoleSet) -> None:
+    with pytest.raises(DataError, match="32 pixels wide, holes 48"):
+        Feed(faces, load_holes("drawn", "train", 48, count=2), 4)
+    with pytest.raises(DataError, match="nothing to train on"):
+        Feed(faces.subset([]), holes, 4)
