@@ -172,7 +172,7 @@ def _facial_generator(s: Step) -> dict[str, Tensor]:
     judged = composite(out, image, s.batch.hole) if o["judge"] == "composite" else out
     if s.backbone is not None and (o["perceptual"] or o["style"]):
         perceptual_taps, style_taps = TAPS[s.backbone.name]
-        taps = {*perceptual_taps, *style_taps}
+        taps = tuple(dict.fromkeys(perceptual_taps + style_taps))  # not a set: all devices take the means in one order
         with torch.no_grad():
             true = s.backbone(image, taps)
             # Networks differ in the size of their activations; divided by their mean, lambdas mean the same for all.
