@@ -1,0 +1,29 @@
+"""The README says what the records say, and its commands exist."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+spec = importlib.util.spec_from_file_location("readme", ROOT / "tools/readme.py")
+readme = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(readme)
+
+
+def test_table_is_that_of_the_records():
+    text = (ROOT / "README.md").read_text()
+    assert readme.with_table(text, readme.readme_table(ROOT / "data/results/smoke")) == text
+
+
+def test_a_changed_record_changes_the_table(tmp_path):
+    for file in (ROOT / "data/results/smoke").glob("*.json"):
+        (tmp_path / file.name).write_text(re.sub(r'("mean": )[\d.]+', r"\g<1>0.5", file.read_text(), count=1))
+    assert readme.readme_table(tmp_path) != readme.readme_table(ROOT / "data/results/smoke")
+
+
+def test_make_targets_and_linked_files_exist():
+    text = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"make ([a-z]+)", text)) - {"s"} <= targets
+    for link in re.findall(r"\]\(([^):]+)\)", text):
+        assert (ROOT / link).exists(), link

@@ -1,0 +1,89 @@
+"""Put a finished reproduction into the repository: its records, the README's table and the README's picture.
+
+    python tools/readme.py out/smoke
+
+The records go to ``data/results/<preset>/``; the table between the README's markers is written from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import torch
+
+from faceinpaint import table
+from faceinpaint.evaluate import load_generator
+from faceinpaint.masks import BIN_NAMES, check_pairs, composite
+from faceinpaint.methods import METHODS
+from faceinpaint.presets import preset
+from faceinpaint.regions import merge_classes
+from faceinpaint.reproduce import ROWS, Sources
+
+ROOT = Path(__file__).resolve().parent.parent
+MARKS = "<!-- table:begin data/results/smoke -->\n", "<!-- table:end -->\n"
+
+
+def readme_table(records: Path) -> str:
+    """The brief table in Markdown, with its notes."""
+    return table.brief(table.read_records([records])).markdown()
+
+
+def with_table(readme: str, made: str) -> str:
+    """The README's text with what stands between the markers replaced."""
+    before, _, rest = readme.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    return before + MARKS[0] + "\n" + made + "\n" + MARKS[1] + after
+
+
+@torch.no_grad()
+def picture(out: Path, path: Path) -> None:
+    """Three drawn faces with growing holes: true, damaged, and as each row repairs them."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    scale = preset("smoke")
+    test = Sources().test(scale, out / "cache")
+    places = check_pairs(test.pairs, test.faces, test.holes)
+    chosen = [next(i for i, p in enumerate(test.pairs) if p.bin == BIN_NAMES[b]) + b for b in (1, 3, 5)]
+    image = torch.stack([torch.from_numpy(test.faces.images[places[i][0]].copy()) for i in chosen])
+    image = image.permute(0, 3, 1, 2).float() / 127.5 - 1
+    hole = torch.stack([torch.from_numpy(test.holes.holes[places[i][1]].copy()) for i in chosen])[:, None].float()
+    labels = torch.stack([torch.from_numpy(test.faces.labels[places[i][0]].copy()) for i in chosen])
+    columns = [("True", image), ("Damaged", torch.where(hole > 0, 1.0, image))]
+    for row in ROWS:
+        if row.map == "predicted":
+            continue
+        trained = METHODS[row.method].generator_loss is not None
+        network = load_generator(out / "runs" / row.key)[0] if trained else METHODS[row.method].generator()
+        columns.append(
+            (row.title, composite(network(image, hole, merge_classes(labels, row.merge)).image, image, hole))
+        )
+    figure, axes = plt.subplots(len(chosen), len(columns), figsize=(1.3 * len(columns), 1.42 * len(chosen)))
+    for c, (title, pictures) in enumerate(columns):
+        for r, pixels in enumerate(pictures):
+            axes[r, c].imshow(((pixels.clamp(-1, 1) + 1) / 2).permute(1, 2, 0).numpy(), interpolation="nearest")
+            axes[r, c].set_axis_off()
+        axes[0, c].set_title(title.partition(" (")[0], fontsize=9, color="#777777")
+    figure.subplots_adjust(0, 0, 1, 0.93, 0.03, 0.03)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, transparent=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder of `faceinpaint reproduce --preset smoke`")
+    out = parser.parse_args().out
+    held = ROOT / "data/results/smoke"
+    shutil.rmtree(held, ignore_errors=True)
+    shutil.copytree(out / "records", held)
+    readme = ROOT / "README.md"
+    readme.write_text(with_table(readme.read_text(encoding="utf-8"), readme_table(held)), encoding="utf-8")
+    picture(out, ROOT / "book/_static/readme.png")
+
+
+if __name__ == "__main__":
+    main()
