@@ -16,7 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # of this Python, whatever stands first on the PATH
 
 
-def build(out: Path, root: Path = ROOT, parameters: dict[str, str] | None = None, quiet: bool = True) -> Path:
+def build(
+    out: Path,
+    root: Path = ROOT,
+    parameters: dict[str, str] | None = None,
+    quiet: bool = True,
+) -> Path:
     """Build the book of the repository ``root``; executed chapters are kept beside the pages, for the next time.
 
     Args:
@@ -33,7 +38,15 @@ def build(out: Path, root: Path = ROOT, parameters: dict[str, str] | None = None
     """
     out = out.resolve()
     place = out.parent if out.name == "_build" else out
-    command = [sys.executable, "-c", _JUPYTER_BOOK, "build", str(root), "--path-output", str(place)]
+    command = [
+        sys.executable,
+        "-c",
+        _JUPYTER_BOOK,
+        "build",
+        str(root),
+        "--path-output",
+        str(place),
+    ]
     command += ["-W", "-n", "--keep-going"] + (["-q"] if quiet else [])
     environment = os.environ | {"CHAPTER_PARAMETERS": json.dumps(parameters or {})}
     if subprocess.run(command, env=environment).returncode:
@@ -44,13 +57,29 @@ def build(out: Path, root: Path = ROOT, parameters: dict[str, str] | None = None
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "_build", help="folder of the build (default: _build)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=ROOT / "_build",
+        help="folder of the build (default: _build)",
+    )
     parser.add_argument("--preset", help="run the chapters at another preset, such as gpu")
-    parser.add_argument("--faces", help="run the chapters on these faces: a folder with CelebAMask-HQ")
+    parser.add_argument(
+        "--faces",
+        help="run the chapters on these faces: a folder with CelebAMask-HQ",
+    )
     parser.add_argument("--verbose", action="store_true", help="show what Sphinx does")
     given = parser.parse_args()
-    parameters = {"PRESET": given.preset, "FACES": given.faces and str(Path(given.faces).resolve())}
-    page = build(given.out, ROOT, {name: v for name, v in parameters.items() if v}, not given.verbose)
+    parameters = {
+        "PRESET": given.preset,
+        "FACES": given.faces and str(Path(given.faces).resolve()),
+    }
+    page = build(
+        given.out,
+        ROOT,
+        {name: v for name, v in parameters.items() if v},
+        not given.verbose,
+    )
     print(page)
 
 

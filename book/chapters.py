@@ -100,13 +100,29 @@ def run(path: Path, out: Path, key: str, parameters: dict[str, Any], threads: in
     out.parent.mkdir(parents=True, exist_ok=True)
     notebook = as_notebook(path)
     has_parameters = any("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
-    fresh, done = out.with_suffix(".fresh.ipynb"), out.with_suffix(".done.ipynb")
+    fresh, done = (
+        out.with_suffix(".fresh.ipynb"),
+        out.with_suffix(".done.ipynb"),
+    )
     nbformat.write(notebook, fresh)
-    command = [sys.executable, "-m", "papermill", str(fresh), str(done), "--cwd", str(path.parent), "-k", "python3"]
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(fresh),
+        str(done),
+        "--cwd",
+        str(path.parent),
+        "-k",
+        "python3",
+    ]
     command += ["--no-progress-bar", "--log-level", "ERROR"]
     for name, value in parameters.items() if has_parameters else ():
         command += ["-p", name, str(value)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(threads),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
     finished = subprocess.run(command, capture_output=True, text=True, env=environment)
     if finished.returncode:
         done.unlink(missing_ok=True)
@@ -134,7 +150,11 @@ def hand_over(path: Path, executed: Path, cache: Path) -> None:
     """Put the outputs of an executed chapter into the cache where MyST-NB looks them up."""
     text = path.read_text(encoding="utf-8")
     notebook = read_myst_markdown_notebook(
-        text, config=MdParserConfig(), code_directive="{code-cell}", raw_directive="{raw-cell}", path=path
+        text,
+        config=MdParserConfig(),
+        code_directive="{code-cell}",
+        raw_directive="{raw-cell}",
+        path=path,
     )
     ran = [
         cell
@@ -162,7 +182,12 @@ def plain_markdown(text: str) -> str:
     text = re.sub(r"\{[\w:+-]+\}`([^`<]*?)\s*(?:<[^`>]*>)?`", r"*\1*", text)
 
     def admonition(found: re.Match[str]) -> str:
-        kind, title, options, body = found["kind"], found["title"].strip(), found["options"] or "", found["body"]
+        kind, title, options, body = (
+            found["kind"],
+            found["title"].strip(),
+            found["options"] or "",
+            found["body"],
+        )
         title = title or kind.capitalize()
         if "dropdown" in options:
             return f"<details><summary><b>{title}</b></summary>\n\n{body.strip()}\n\n</details>"
@@ -204,7 +229,13 @@ def run_chapters(app: Sphinx) -> None:
 
     def one(name: str) -> bool:
         key = chapter_key(chapters[name], sources, parameters)
-        return run(chapters[name], build / "notebooks" / f"{name}.ipynb", key, parameters, threads)
+        return run(
+            chapters[name],
+            build / "notebooks" / f"{name}.ipynb",
+            key,
+            parameters,
+            threads,
+        )
 
     with ThreadPoolExecutor(jobs) as pool:
         ran = dict(zip(chapters, pool.map(one, chapters), strict=True))
@@ -231,12 +262,27 @@ def launch_buttons(app: Sphinx, page: str, template: str, context: dict[str, Any
     owner = app.config.html_theme_options["repository_url"].removeprefix("https://github.com/")
     branch = app.config.pages_branch
     targets = [
-        ("Colab", f"https://colab.research.google.com/github/{owner}/blob/{branch}/notebooks/{name}.ipynb"),
-        ("Binder", f"https://mybinder.org/v2/gh/{owner}/{branch}?urlpath=lab/tree/notebooks/{name}.ipynb"),
-        ("Notebook (.ipynb)", context["pathto"](f"notebooks/{name}.ipynb", resource=True)),
+        (
+            "Colab",
+            f"https://colab.research.google.com/github/{owner}/blob/{branch}/notebooks/{name}.ipynb",
+        ),
+        (
+            "Binder",
+            f"https://mybinder.org/v2/gh/{owner}/{branch}?urlpath=lab/tree/notebooks/{name}.ipynb",
+        ),
+        (
+            "Notebook (.ipynb)",
+            context["pathto"](f"notebooks/{name}.ipynb", resource=True),
+        ),
     ]
     buttons = [
-        {"type": "link", "text": text, "tooltip": f"{text}: run this chapter", "icon": "fas fa-rocket", "url": url}
+        {
+            "type": "link",
+            "text": text,
+            "tooltip": f"{text}: run this chapter",
+            "icon": "fas fa-rocket",
+            "url": url,
+        }
         for text, url in targets
     ]
     context["header_buttons"].insert(
@@ -258,7 +304,10 @@ def write_notebooks(app: Sphinx, failure: Exception | None) -> None:
     folder = Path(app.outdir) / "notebooks"
     folder.mkdir(exist_ok=True)
     for name in app.chapters:
-        executed = nbformat.read(Path(app.outdir).parent / "notebooks" / f"{name}.ipynb", as_version=4)
+        executed = nbformat.read(
+            Path(app.outdir).parent / "notebooks" / f"{name}.ipynb",
+            as_version=4,
+        )
         url = app.config.html_theme_options["repository_url"]
         nbformat.write(standalone(executed, url), folder / f"{Path(name).name}.ipynb")
 

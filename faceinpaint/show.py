@@ -44,18 +44,18 @@ _STYLE = """<style>
 .fi{margin:.75rem 0;padding:0;max-width:44rem;color:inherit;text-align:left}
 .fi img,.fi svg{display:block;width:100%;height:auto;margin:0;background:none!important}
 .fi img{border-radius:3px;image-rendering:pixelated}
-.fi .fi-smooth img{image-rendering:auto}
 .fi figcaption{display:block;font-size:.875em;line-height:1.35;margin:.3rem 0 0;color:inherit;text-align:left}
 .fi-grid{display:grid;gap:.5rem;align-items:start}
 .fi-grid .fi-cell{min-width:0;font-size:.875em;line-height:1.3;overflow-wrap:anywhere}
 .fi-legend{display:flex;flex-wrap:wrap;gap:.25rem .8rem;margin:.5rem 0 0;padding:0;list-style:none;font-size:.875em}
 .fi-legend li{display:flex;align-items:center;gap:.35rem;margin:0}
 .fi-legend i{width:.9em;height:.9em;border:1px solid currentColor;border-radius:2px;flex:none}
-.fi-row{display:flex;flex-wrap:wrap;align-items:center;gap:.3rem .8rem;margin:.4rem 0;font-size:.95em}
-.fi-row input{flex:1 1 9rem;min-width:0;accent-color:#1b7fc4;height:1.6rem}
-.fi-row output{min-width:4.5em;font-variant-numeric:tabular-nums}
+.fi-row{display:grid;grid-template-columns:auto 1fr auto;align-items:center;gap:.6rem;margin:.4rem 0}
+.fi-row{font-size:.9em;max-width:30rem}
+.fi-row input{min-width:4rem;width:100%;accent-color:#1b7fc4;height:1.75rem;margin:0}
+.fi-row output{font-variant-numeric:tabular-nums}
 .fi-pair{position:relative;display:grid}.fi-pair>*{grid-area:1/1}
-.fi svg text{font-family:inherit}
+.fi svg{fill:currentColor}.fi svg text{font-family:inherit}
 </style>"""
 
 
@@ -331,7 +331,8 @@ def compare(
         f'<div class="fi-pair">{_img(a, titles[0])}'
         f'<div class="fi-top" style="clip-path:inset(0 0 0 50%)">{_img(b, titles[1])}</div></div>'
         f'<label class="fi-row"><span>{second}</span><input type="range" min="0" max="100" value="50" '
-        f'data-first="{first}" aria-valuetext="50% {first}" oninput="{html.escape(move, quote=True)}"><span>{first}</span></label>'
+        f'data-first="{first}" aria-valuetext="50% {first}" oninput="{html.escape(move, quote=True)}">'
+        f"<span>{first}</span></label>"
     )
     text = alt or f"Two pictures under one slider: {titles[0]} to the left of it, {titles[1]} to the right."
     return Figure(body, text, width="18rem")
@@ -340,11 +341,11 @@ def compare(
 # --- styles and features --------------------------------------------------------------------------------------------
 
 
-def canvas(width: float = 5.6, height: float = 3.2, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
+def canvas(width: float = 4.6, height: float = 2.9, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
     """Matplotlib figure and axes in the look of the book; hand the figure to :func:`plot` when it is drawn.
 
     Args:
-        width, height: in inches; 5.6 fills a phone, and letters of 9 points stay legible there.
+        width, height: in inches; letters of 9 points stay legible on a phone up to a width of 5.
         rows, columns, options: as for ``matplotlib.figure.Figure.subplots``.
     """
     import matplotlib as mpl
@@ -366,15 +367,17 @@ _RC = {
 }  # fmt: skip
 
 
-def plot(figure: Any, alt: str, caption: str = "", width: str = "40rem") -> Figure:
+def plot(figure: Any, alt: str, caption: str = "") -> Figure:
     """A matplotlib figure made by :func:`canvas` -> a figure whose lines and letters take the page's text colour.
 
     Args:
         figure: of :func:`canvas`.
         alt: what it shows.
-        width: greatest width on the page.
     """
     import matplotlib as mpl
+
+    for legend in filter(None, (axes.get_legend() for axes in figure.axes)):
+        legend.set_frame_on(False)
 
     file = io.StringIO()
     with mpl.rc_context(_RC):
@@ -387,7 +390,7 @@ def plot(figure: Any, alt: str, caption: str = "", width: str = "40rem") -> Figu
     svg = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
     size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg)
     svg = svg.replace(size[0], f'role="img" aria-label="{html.escape(alt, quote=True)}"', 1)
-    return Figure(re.sub(r"\n\s*", "\n", svg), alt, caption, width)
+    return Figure(re.sub(r"\n\s*", "\n", svg), alt, caption, f"{6.6 * figure.get_figwidth():.1f}rem")
 
 
 def _font(found: re.Match[str]) -> str:
@@ -421,7 +424,7 @@ def style_matrix(
         names: of the columns; the eight regions and "whole face" by default.
     """
     x, labels = _matrix(matrix), _names(names, _matrix(matrix).shape[1])
-    made, ax = canvas(5.6, 4.2)
+    made, ax = canvas(4.6, 3.8)
     limit = float(np.abs(x).max()) or 1.0
     image = ax.imshow(x, aspect="auto", cmap="PuOr_r", vmin=-limit, vmax=limit)
     ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
@@ -444,12 +447,12 @@ def style_distances(
     """Euclidean distances between the columns of a style matrix, as a heat map with its numbers."""
     x, labels = _matrix(matrix), _names(names, _matrix(matrix).shape[1])
     distance = np.linalg.norm(x[:, :, None] - x[:, None, :], axis=0)
-    made, ax = canvas(5.2, 4.4)
+    made, ax = canvas(4.8, 4.3)
     ax.imshow(distance, cmap="cividis")
     for i, j in np.ndindex(*distance.shape):
         dark = distance[i, j] < 0.55 * distance.max()
         ax.text(
-            j, i, f"{distance[i, j]:.2g}", ha="center", va="center", color="#ffffff" if dark else "#000000", fontsize=7
+            j, i, f"{distance[i, j]:.2g}", ha="center", va="center", color="#ffffff" if dark else "#111111", fontsize=7
         )
     ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(labels)), labels)
@@ -470,7 +473,7 @@ def features(
         channels: which.
     """
     maps = [x.detach().float().cpu().numpy().reshape(x.shape[-3:]) for x in (before, after)]
-    made, axes = canvas(5.6, 5.6 / len(channels) * 2 + 0.5, 2, len(channels), squeeze=False)
+    made, axes = canvas(4.8, 4.8 / len(channels) * 2 + 0.4, 2, len(channels), squeeze=False)
     for row, (x, title) in enumerate(zip(maps, titles, strict=True)):
         for column, channel in enumerate(channels):
             ax = axes[row, column]
@@ -509,7 +512,7 @@ def lines(
 
 def bars(values: Mapping[str, float], *, xlabel: str, alt: str, form: str = "{:.3g}", caption: str = "") -> Figure:
     """Horizontal bars, each with its value; bars named after a region have its colour."""
-    made, ax = canvas(5.6, 0.5 + 0.27 * len(values))
+    made, ax = canvas(4.6, 0.5 + 0.24 * len(values))
     known = dict(zip(OTHER_AND_REGIONS, REGION_COLOURS, strict=True))
     names = list(values)
     colours = [known.get(name, LINE_COLOURS[0]) for name in names]
@@ -546,8 +549,9 @@ def curves(
     for i, name in enumerate(terms):
         k = i % len(LINE_COLOURS)
         ax.plot(at, [row[name] for row in rows], color=LINE_COLOURS[k], linestyle=LINE_STYLES[k], label=name)
-    positive = all(row[name] > 0 for row in rows for name in terms)
-    ax.set(xlabel="training images seen", ylabel="loss", yscale="log" if positive else "linear")
+    values = [row[name] for row in rows for name in terms]
+    wide = min(values) > 0 and max(values) > 20 * min(values)
+    ax.set(xlabel="training images seen", ylabel="loss", yscale="log" if wide else "linear")
     ax.legend(ncols=2, fontsize=8)
     first, last = rows[0], rows[-1]
     ends = "; ".join(f"{name} from {first[name]:.3g} to {last[name]:.3g}" for name in terms)
@@ -581,7 +585,7 @@ def by_bin(
         metric: one of :data:`METRICS`. view: "composited" or "raw".
     """
     label, unit = METRICS[metric]
-    made, ax = canvas(5.6, 3.4)
+    made, ax = canvas(4.8, 3.2)
     for i, record in enumerate(records):
         k = i % len(LINE_COLOURS)
         groups = record["images"][view]
@@ -613,7 +617,7 @@ def region_errors(records: Sequence[Mapping[str, Any]], *, alt: str | None = Non
         records: results records of one test.
     """
     names = list(OTHER_AND_REGIONS)
-    made, ax = canvas(5.6, 3.8)
+    made, ax = canvas(4.6, 3.6)
     for i, record in enumerate(records):
         k = i % len(LINE_COLOURS)
         found = [record["regions"].get(name, {}).get("l1") for name in names]
