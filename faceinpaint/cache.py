@@ -23,11 +23,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from faceinpaint.errors import ConfigError, DataError
+from faceinpaint.errors import ConfigError, DataError, refusal
 from faceinpaint.regions import CLASSES
 
 SPLITS = ("train", "val", "test", "all")
 """Parts of a data set; ``all`` is everything undivided, for inspection, never for a comparison."""
+
+_LARGEST = {"labels": len(CLASSES) - 1, "holes": 1}
 
 MIN_SIDE = 16
 """Pictures with a shorter side in pixels are refused: nothing can be learnt from them."""
@@ -193,13 +195,13 @@ def build(
         raise _nothing_left(out, listing.skipped)
 
     need = len(listing.jobs) * sum(int(np.prod(shape)) for shape in arrays.values())
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # A memory-mapped file on a full disk ends in a bus error that cannot be caught, so ask first.
-    if shutil.disk_usage(out.parent).free < need * 1.05:
-        raise DataError(f"the disk has no room for the cache ({need / 1e9:.1f} GB)", "Free some or take another", out)
     partial = _partial(out)
-    partial.mkdir()
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(out.parent).free < need * 1.05:
+            problem = f"the disk has no room for the cache ({need / 1e9:.1f} GB)"
+            raise DataError(problem, "Free some or take another", out)
+        partial.mkdir()
         made = _fill(partial, listing, read, arrays, progress, workers)
         if not made["ids"]:
             raise _nothing_left(out, made["skipped"])
@@ -213,6 +215,8 @@ def build(
             if not out.is_dir():
                 raise
             return _reuse(out, meta, arrays)  # another process was faster
+    except OSError as error:
+        raise refusal(error, out) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Prepared(out, len(made["ids"]), made["skipped"], made["notes"], False)
@@ -255,6 +259,8 @@ def _fill(
         open_memmap(partial / f"{name}.npy", mode="w+", dtype=np.uint8, shape=(total, *shape))
         for name, shape in arrays.items()
     ]
+    for name in arrays:
+        _reserve(partial / f"{name}.npy")
     ids: list[str] = []
     facts: dict[str, list[Any]] = {}
     skipped = list(listing.skipped)
@@ -265,6 +271,8 @@ def _fill(
             return read(job)
         except DataError as error:
             return error
+        except OSError as error:  # it was there when it was listed
+            return refusal(error)
 
     # Threads suffice: Pillow and hashlib let go of the interpreter while they work.
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
@@ -287,6 +295,13 @@ def _fill(
             _shorten(partial / f"{name}.npy", len(ids))
     notes = [*listing.notes, *(f"{n} of {total} files: {remark}" for remark, n in sorted(remarks.items()))]
     return {"ids": ids, **facts, "skipped": skipped, "notes": notes}
+
+
+def _reserve(path: Path) -> None:
+    """Take all the room that a file will need: a memory-mapped one on a full disk ends in a bus error, uncatchable."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _tracked(results: Any, total: int, progress: bool) -> Any:
@@ -379,6 +394,9 @@ def load(folder: Path, kind: str, names: Sequence[str]) -> tuple[dict[str, Any],
     for name in names:
         path = folder / f"{name}.npy"
         try:
+            with path.open("rb") as file:
+                if file.read(6) != b"\x93NUMPY":  # numpy would open a ZIP archive too
+                    raise ValueError("not an array file")
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"the cache cannot be read ({error})", remedy, path) from None
@@ -386,6 +404,9 @@ def load(folder: Path, kind: str, names: Sequence[str]) -> tuple[dict[str, Any],
             raise DataError(f"its type is {array.dtype}, not uint8", remedy, path)
         if array.shape[:3] != (len(ids), size, size):
             raise DataError(f"its shape is {array.shape}, not {(len(ids), size, size)}", remedy, path)
+        # In pieces, because a set may be larger than memory. Pictures may hold anything.
+        if name in _LARGEST and max(int(array[i : i + 256].max()) for i in range(0, len(array), 256)) > _LARGEST[name]:
+            raise DataError(f"a value is above {_LARGEST[name]}", remedy, path)
         opened.append(array)
     return meta, opened
 
@@ -418,8 +439,6 @@ def check_loaded(meta: dict[str, Any], folder: Path, split: str, size: int) -> N
 KINDS = {"faces": ("images", "labels"), "holes": ("holes",)}
 """The arrays of each kind of cache."""
 
-_LARGEST = {"images": 255, "labels": len(CLASSES) - 1, "holes": 1}
-
 
 def check(folder: str | Path) -> list[str]:
     """Read prepared caches completely and say what they hold, one line each and one for each remark.
@@ -438,15 +457,7 @@ def check(folder: str | Path) -> list[str]:
     seen: dict[tuple[str, str], str] = {}
     for path in sorted(found):
         meta = read_meta(path)
-        names = KINDS.get(meta["kind"], ())
-        for name, array in zip(names, load(path, meta["kind"], names)[1], strict=True):
-            # In pieces, because a set may be larger than memory.
-            if max(int(array[i : i + 256].max()) for i in range(0, len(array), 256)) > _LARGEST[name]:
-                raise DataError(
-                    f"a value is above {_LARGEST[name]}",
-                    "Delete the folder and prepare it again",
-                    path / f"{name}.npy",
-                )
+        load(path, meta["kind"], KINDS.get(meta["kind"], ()))
         split = str(meta.get("split"))
         for name, sha256 in zip(meta["ids"], meta["sha256"], strict=True):
             other = split if split == "all" else seen.setdefault((meta["kind"], sha256), split)

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from faceinpaint import __version__
-from faceinpaint.errors import ConfigError, FaceInpaintError
+from faceinpaint.errors import ConfigError, FaceInpaintError, refusal
 
 # Each command imports what it needs: torch takes seconds, and --help should not.
 
@@ -319,7 +319,9 @@ def inpaint(
     if out.suffix.lower() not in (".png", ".bmp", ".tif", ".tiff"):
         raise ConfigError("known pixels would not survive this format", "Write PNG, BMP or TIFF", out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(repaired).save(out)
+    new = out.with_name(f".{out.stem}.new{out.suffix}")
+    Image.fromarray(repaired).save(new)
+    new.replace(out)
     print(out)
 
 
@@ -398,6 +400,7 @@ def main() -> None:
     """Run the command line; a problem that the user can mend ends with one message and exit code 2."""
     try:
         app()
-    except FaceInpaintError as error:
+    except (FaceInpaintError, OSError) as problem:
+        error = refusal(problem) if isinstance(problem, OSError) else problem
         Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
         sys.exit(2)

@@ -41,3 +41,15 @@ class WeightsError(FaceInpaintError):
 
 class TrainingError(FaceInpaintError):
     """Training cannot go on: a loss or gradient is not finite, or a worker was lost."""
+
+
+def refusal(error: OSError, path: str | Path | None = None) -> DataError:
+    """What the operating system refuses (no room, no permission, a file gone), as an error of the library's own.
+
+    Args:
+        path: the file or folder concerned, where the system does not name one.
+    """
+    named = error.filename if isinstance(error.filename, str | Path) else path
+    return DataError(
+        f"the system refuses it ({error.strerror or error})", "Make room, mend the permissions or the name", named
+    )

@@ -11,7 +11,7 @@ from PIL import Image
 from faceinpaint.errors import DataError
 from faceinpaint.evaluate import load_generator
 from faceinpaint.methods import METHODS
-from faceinpaint.regions import merge_classes
+from faceinpaint.regions import merge_classes, to_official
 
 
 def inpaint(
@@ -34,12 +34,12 @@ def inpaint(
         (H, W, 3) uint8.
 
     Raises:
-        DataError: sizes differ, or a parsing map is needed and missing.
+        DataError: an array is not of the stated shape, type or range, or a parsing map is needed and missing.
         CheckpointError: the weights cannot be used.
     """
     generator, config, _ = load_generator(weights)
     size = config.preset.size
-    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
+    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or not photo.size:
         raise DataError(f"the photograph is {photo.shape} {photo.dtype}", "Give (H, W, 3) uint8 RGB")
     for name, other in (("hole mask", hole), ("parsing map", parsing)):
         if other is not None and other.shape != photo.shape[:2]:
@@ -50,12 +50,20 @@ def inpaint(
                 "this generator looks at a parsing map, and none is given", "Give a parsing map of the face"
             )
         parsing = np.zeros(photo.shape[:2], np.uint8)
-    hole = (hole != 0).astype(np.uint8)
-    small = Image.fromarray(photo).resize((size, size), Image.Resampling.LANCZOS)
-    # Any hole pixel makes its small pixel a hole: what the generator takes for known must be known.
-    small_hole = np.asarray(Image.fromarray(hole * 255).resize((size, size), Image.Resampling.BOX)) > 0
-    small_map = np.asarray(Image.fromarray(parsing.astype(np.uint8)).resize((size, size), Image.Resampling.NEAREST))
-    image = torch.from_numpy(np.asarray(small).copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    if hole.dtype.kind == "f" and not np.isfinite(hole).all():
+        raise DataError("the hole mask holds values that are not numbers", "Give 0 for known, 1 for hole")
+    if parsing.dtype.kind not in "iu":
+        raise DataError(f"the parsing map is {parsing.dtype}", "Give whole numbers, one class id per pixel")
+    parsing = to_official(parsing, "celebamask-hq")  # refuses what is no class id
+    known = (hole == 0).astype(np.float32)
+    # Any hole pixel makes its small pixel a hole: what the generator takes for known must be known. And what lies
+    # under the hole, be it scratch or marker, must not bleed into its surroundings: a mean over known pixels alone.
+    small_hole = _resize(1 - known, size, Image.Resampling.BOX) > 0
+    share = _resize(known, size, Image.Resampling.LANCZOS)
+    channels = [_resize(photo[..., c] * known, size, Image.Resampling.LANCZOS) for c in range(3)]
+    small = np.where(small_hole, 0, np.stack(channels) / np.where(small_hole, 1, share))
+    small_map = np.asarray(Image.fromarray(parsing).resize((size, size), Image.Resampling.NEAREST))
+    image = torch.from_numpy(small.astype(np.float32)).clamp(0, 255)[None] / 127.5 - 1
     with torch.no_grad():
         out = generator.to(device)(
             image.to(device),
@@ -64,4 +72,9 @@ def inpaint(
         ).image[0]
     pixels = ((out.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
     large = np.asarray(Image.fromarray(pixels).resize(photo.shape[1::-1], Image.Resampling.BICUBIC))
-    return np.where(hole[..., None] > 0, large, photo)
+    return np.where(known[..., None] == 0, large, photo)
+
+
+def _resize(plane: np.ndarray, size: int, method: Image.Resampling) -> np.ndarray:
+    """One plane of float32 (H, W) -> (size, size), antialiased."""
+    return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((size, size), method))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -25,6 +25,7 @@ from faceinpaint import cache as caches
 from faceinpaint.cache import Item, Listing, Prepared, skip
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.faces import FaceSet, open_picture, pick, sha256_of
+from faceinpaint.weights import write_text
 
 BIN_EDGES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 """Edges of the hole fraction bins (Liu et al., ECCV 2018); a bin holds its upper edge, not its lower one."""
@@ -81,6 +82,8 @@ class HoleSet:
             # Hole by hole: a memory-mapped set may be larger than memory.
             object.__setattr__(self, "fractions", np.array([hole_fraction(h) for h in self.holes]))
         m, size = len(self.ids), self.holes.shape[-1]
+        if self.holes.dtype != np.uint8:
+            raise DataError(f"holes are {self.holes.dtype}, not uint8", "Give 0 for known, 1 for hole")
         if (
             self.holes.shape != (m, size, size)
             or len(self.sha256) != m
@@ -539,13 +542,12 @@ def write_pairs(path: str | Path, pairs: Sequence[Pair]) -> None:
     """Write a pair list as CSV with one header line; to a temporary name first, then renamed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with open(partial_file, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Pair._fields)
-        # repr keeps every digit: a rounded fraction could fall on the other side of a bin's edge.
-        writer.writerows([*pair[:4], repr(float(pair.fraction)), pair.bin] for pair in pairs)
-    os.replace(partial_file, path)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Pair._fields)
+    # repr keeps every digit: a rounded fraction could fall on the other side of a bin's edge.
+    writer.writerows([*pair[:4], repr(float(pair.fraction)), pair.bin] for pair in pairs)
+    write_text(path, text.getvalue())
 
 
 def read_pairs(path: str | Path) -> list[Pair]:

@@ -136,7 +136,7 @@ class Method:
             default = self.options[name] if name in self.options else of_model[name]
             kind = int if default is None else type(default)
             if kind is float and type(value) is int:
-                value = float(value)
+                value = float(value) if abs(value) < 2**1023 else math.inf
             problem = f"{self.name} option {name} is {value!r}"
             if type(value) is not kind and (value is not None or default is not None):
                 raise ConfigError(problem, f"Give it a value of type {kind.__name__}")

@@ -115,7 +115,7 @@ def preset(name: str, /, **changes: Any) -> Preset:
         if field == "lr" and value is None:
             continue
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            changes[field] = value = float(value)
+            changes[field] = value = float(value) if abs(value) < 2**1023 else math.inf
         if type(value) is not kind:
             raise ConfigError(f"setting {field} is {value!r}", f"Give it a value of type {kind.__name__}")
         if value not in CHOICES.get(field, (value,)):

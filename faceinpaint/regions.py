@@ -97,11 +97,21 @@ def merge_classes(labels: np.ndarray, merge: str = ...) -> np.ndarray: ...
 @overload
 def merge_classes(labels: Tensor, merge: str = ...) -> Tensor: ...
 def merge_classes(labels: np.ndarray | Tensor, merge: str = "regions") -> np.ndarray | Tensor:
-    """Official class ids (any shape) -> region ids of the same shape and kind (numpy or torch), uint8."""
+    """Official class ids (any shape) -> region ids of the same shape and kind (numpy or torch), uint8.
+
+    Raises:
+        ConfigError: the merge is unknown.
+        DataError: a value is no class id (on a GPU that is not noticed here).
+    """
     table = region_table(merge)
-    if isinstance(labels, Tensor):
-        return torch.from_numpy(table).to(labels.device)[labels.long()]
-    return table[labels]
+    try:
+        if isinstance(labels, Tensor):
+            return torch.from_numpy(table).to(labels.device)[labels.long()]
+        return table[labels]
+    except IndexError:
+        raise DataError(
+            f"a parsing map holds more than the classes 0 to {len(CLASSES) - 1}", "Give one class id per pixel"
+        ) from None
 
 
 def resize_regions(regions: Tensor, size: Sequence[int]) -> Tensor:

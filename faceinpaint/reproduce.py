@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from faceinpaint import table, weights
@@ -165,10 +166,18 @@ def reproduce(
 
     Raises:
         ConfigError: ``out`` holds the reproduction of something else.
+        DataError: another process is writing there, or the system refuses to write.
     """
-    out, sources, console = Path(out), sources or Sources(), console or Console()
+    with weights.claimed(Path(out)):
+        return _reproduce(preset, Path(out), sources or Sources(), rows, seed, accelerator, console or Console())
+
+
+def _reproduce(
+    preset: Preset, out: Path, sources: Sources, rows: Sequence[RowPlan], seed: int, accelerator: str,
+    console: Console,
+) -> list[Path]:  # fmt: skip
+    """What :func:`reproduce` does once the folder is its own."""
     device = "cuda" if accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available() else "cpu"
-    out.mkdir(parents=True, exist_ok=True)
     (out / "records").mkdir(exist_ok=True)
     console.print(f"[bold]{preset.name}[/] preset: {preset.size}x{preset.size}, {preset.images:,} images a method")
     faces, holes = sources.training(preset, out / "cache", seed, progress=True)
@@ -236,7 +245,7 @@ def show(made: table.Table, console: Console) -> None:
     for i, header in enumerate(made.headers):
         grid.add_column(header, justify="left" if i < 2 else "right", overflow="fold")
     for row in made.rows:
-        grid.add_row(*row)
+        grid.add_row(*map(escape, row))
     console.print(grid)
     for note in made.notes:
         console.print(f"- {note}", markup=False, highlight=False)

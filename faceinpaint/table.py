@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from faceinpaint.errors import DataError
-from faceinpaint.evaluate import VERSION
+from faceinpaint.evaluate import VERSION, VIEWS
 from faceinpaint.masks import BIN_NAMES
 from faceinpaint.methods import METHODS
 from faceinpaint.weights import write_text
@@ -83,25 +83,39 @@ def read_records(places: Sequence[str | Path]) -> list[dict[str, Any]]:
     for file in files:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise DataError(f"it is not JSON ({error})", "Evaluate again, or remove the file", file) from None
         if not isinstance(content, dict) or content.get("kind") != "evaluation":
             continue  # configurations and weights lie in the same folders
         if content.get("version") != VERSION:
             raise DataError(f"it is a record of layout {content.get('version')}", "Evaluate again", file)
         missing = {"method", "map", "test", "images", "sets", "size", "preset"} - content.keys()
-        if missing or content["method"] not in METHODS:
+        if missing or content["method"] not in list(METHODS):
             problem = (
                 f"it lacks {', '.join(sorted(missing))}" if missing else f"its method {content['method']!r} is unknown"
             )
             raise DataError(problem, "Evaluate again, or remove the file", file)
+        try:  # a record is whole if the tables can be made from it
+            for view in VIEWS:
+                comparison([content], view)
+                by_bin([content], view=view)
+            _place(content)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            problem = f"the record is incomplete or damaged ({type(error).__name__}: {error})"
+            raise DataError(problem, "Evaluate again, or remove the file", file) from None
         records.append(content)
     if not records:
         raise DataError("no results record is there", "Run `faceinpaint evaluate` first", places[0] if places else None)
+    return sorted(records, key=_place)
+
+
+def _place(record: dict[str, Any]) -> tuple[str, int, int, int, str]:
+    """Where a record stands in the table."""
     order, maps = list(METHODS), ("true", "predicted", None)
-    return sorted(
-        records, key=lambda r: (r["preset"], r["size"], order.index(r["method"]), maps.index(r["map"]), r["key"])
-    )
+    preset, size, key = record["preset"], record["size"], record["key"]
+    if not isinstance(preset, str) or not isinstance(size, int) or not isinstance(key, str):
+        raise TypeError("preset, size or key")
+    return preset, size, order.index(record["method"]), maps.index(record["map"]), key
 
 
 def comparison(records: Sequence[dict[str, Any]], view: str = "composited") -> Table:

@@ -32,7 +32,7 @@ from faceinpaint.faces import FaceSet
 from faceinpaint.masks import HoleSet, composite
 from faceinpaint.methods import Batch, Method, Step, method
 from faceinpaint.presets import Preset, preset
-from faceinpaint.regions import MERGES, region_table
+from faceinpaint.regions import CLASSES, MERGES, region_table
 
 Progress = Callable[[int, str], None]
 """Told how many images more were trained on, and one line on how it goes."""
@@ -61,6 +61,8 @@ class Config:
             raise ConfigError(f"method {self.method} is not trained", "Evaluate it as it is")
         if self.merge not in MERGES:
             raise ConfigError(f"unknown merge {self.merge!r}", f"Use one of {', '.join(MERGES)}")
+        if type(self.seed) is not int or not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed is {self.seed!r}", "Give a whole number from 0 up, below 2**63")
         method(self.method).split_options(self.options)
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,7 +80,7 @@ class Config:
         try:
             fields = dict(content.pop("preset"))
             return cls(preset=preset(fields.pop("name"), **fields), **content)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"it does not describe a run ({error})", "Train again", path) from None
         except ConfigError as error:
             raise ConfigError(error.problem, error.remedy, path) from None
@@ -119,6 +121,11 @@ class Feed:
         if faces.images.shape[1:3] != holes.holes.shape[1:]:
             raise DataError(
                 f"faces are {faces.size} pixels wide, holes {holes.holes.shape[2]}", "Prepare both at the same size"
+            )
+        if int(faces.labels.max()) >= len(CLASSES):
+            raise DataError(
+                f"a parsing map holds class {int(faces.labels.max())}, known are 0 to {len(CLASSES) - 1}",
+                "Give maps with one class id per pixel",
             )
         if batch % world:
             raise ConfigError(
@@ -191,14 +198,25 @@ def train(
 
     Raises:
         CheckpointError: ``out`` holds another run, or a damaged checkpoint.
+        DataError: another process is training there, or the system refuses to write.
         TrainingError: a loss or gradient is not finite.
     """
-    out, p, chosen = Path(out), config.preset, method(config.method)
+    out, p = Path(out), config.preset
     fabric = Fabric(
         accelerator=accelerator, devices=devices, precision=p.precision,
         strategy="auto" if devices == 1 else "ddp",
     )  # fmt: skip
     fabric.launch()
+    with weights.claimed(out) if fabric.is_global_zero else nullcontext():
+        return _train(config, faces, holes, out, backbone_weights, progress, fabric)
+
+
+def _train(
+    config: Config, faces: FaceSet, holes: HoleSet, out: Path, backbone_weights: str | Path,
+    progress: Progress | None, fabric: Fabric,
+) -> Path:  # fmt: skip
+    """What :func:`train` does once the folder is its own."""
+    p, chosen = config.preset, method(config.method)
     backbone = load_backbone(p.backbone, backbone_weights) if chosen.perceptual else None
     about = {
         "config": config.to_dict(),
@@ -207,13 +225,12 @@ def train(
     }
     final = out / "generator.safetensors"
     if fabric.is_global_zero:
-        out.mkdir(parents=True, exist_ok=True)
         _claim(out, about)
     fabric.barrier()
     if final.exists():
-        done = weights.load(final)[1]["images"]
+        weights.load(final)  # refuses what is damaged
         if progress and fabric.is_global_zero:
-            progress(done, "already trained")
+            progress(-(-p.images // p.batch) * p.batch, "already trained")
         return final
 
     run = _Run(config, chosen, fabric, backbone)
@@ -402,14 +419,22 @@ class _Run:
         tensors, about = weights.load(path)
         if about.get("config") != json.loads(json.dumps(self.config.to_dict())):
             raise CheckpointError("it belongs to another run", "Choose another folder, or the same settings", path)
+        try:
+            return self._restore(tensors, about, path)
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            problem = f"it is not a whole checkpoint ({type(error).__name__}: {error})"
+            raise CheckpointError(problem, "Restore the folder, or start in another one", path) from error
+
+    def _restore(self, tensors: dict[str, Tensor], about: dict[str, Any], path: Path) -> int:
+        step, self.seconds = int(about["step"]), float(about["seconds"])
         groups: dict[str, dict[str, Tensor]] = {"ema": {}, "generator": {}, "critic": {}, "adam": {}}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")
             groups[kind][rest] = tensor
         for kind, network in self.bare.items():
             weights.fill(network, groups[kind], path)
-        for name, tensor in groups["ema"].items():
-            self.ema[name].copy_(tensor)
+        for name, tensor in self.ema.items():
+            tensor.copy_(groups["ema"][name])
         for kind, optimiser in self.optimisers.items():
             state: dict[int, dict[str, Tensor]] = {}
             for name, tensor in groups["adam"].items():
@@ -417,8 +442,7 @@ class _Run:
                 if owner == kind:
                     state.setdefault(int(index), {})[key] = tensor
             optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-        self.seconds = about["seconds"]
-        return about["step"]
+        return step
 
 
 class _Log:
@@ -429,7 +453,10 @@ class _Log:
 
         self.out = out
         path = out / "log.jsonl"
-        kept = [line for line in _lines(path) if json.loads(line)["step"] < start]
+        try:
+            kept = [line for line in _lines(path) if json.loads(line)["step"] < start]
+        except (ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(f"a line of it is damaged ({error})", "Delete it; curves start anew", path) from None
         weights.write_text(path, "".join(kept))
         self.file = path.open("a", encoding="utf-8")
         self.board = SummaryWriter(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,41 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from faceinpaint.errors import CheckpointError
+from faceinpaint.errors import CheckpointError, DataError, refusal
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs in one folder are not noticed there
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make a folder and keep it for one run at a time.
+
+    The lock is the system's and ends with the process, however that ends; the empty file ``.lock`` may stay.
+
+    Raises:
+        DataError: another run holds the folder, or the system refuses to write (no room, no permission).
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("a") as file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    remedy = "Wait for it or stop it, or name another folder"
+                    raise DataError("another run is writing there", remedy, folder) from None
+            yield
+    except OSError as error:
+        raise refusal(error, folder) from error
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file under a temporary name, then rename it: a reader sees the old file or the new one."""
     new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8")
+    new.write_text(text, encoding="utf-8", newline="\n")
     os.replace(new, path)
 
 
@@ -48,7 +78,10 @@ def read_json(path: Path) -> dict[str, Any]:
 def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Write ``path`` (safetensors) and the JSON beside it, which holds ``about`` and the sha256 of the tensors."""
     new = path.with_name(f".{path.name}.new")
-    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, new)
+    try:
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, new)
+    except SafetensorError as error:  # what it makes of a full disk
+        raise OSError(None, str(error), str(new)) from error
     write_json(path.with_suffix(".json"), about | {"sha256": _sha256(new)})
     os.replace(new, path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,10 @@ class FaceSet:
     source: str
 
     def __post_init__(self) -> None:
-        n, size = len(self.ids), self.images.shape[1]
+        n, size = len(self.ids), self.images.shape[1] if self.images.ndim == 4 else -1
+        for name, array in (("pictures", self.images), ("maps", self.labels)):
+            if array.dtype != np.uint8:
+                raise DataError(f"{name} are {array.dtype}, not uint8", "Give whole numbers 0 to 255")
         if (
             self.images.shape != (n, size, size, 3)
             or self.labels.shape != (n, size, size)
@@ -166,11 +170,11 @@ def open_picture(path: str | Path, formats: tuple[str, ...] = PICTURE_FORMATS) -
     """
     path = Path(path)
     kinds = ", ".join(formats)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError("there is no such file", "Check the name", path)
-    if path.stat().st_size == 0:
-        raise DataError("the file is empty", "Copy or download it again", path)
     try:
+        if path.stat().st_size == 0:
+            raise DataError("the file is empty", "Copy or download it again", path)
         with Image.open(path, formats=formats) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
