@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from faceinpaint import metrics, weights
 from faceinpaint.backbones import Backbone
-from faceinpaint.errors import CheckpointError
+from faceinpaint.errors import CheckpointError, DataError
 from faceinpaint.faces import FaceSet
 from faceinpaint.masks import BIN_NAMES, HoleSet, Pair, check_pairs, composite
 from faceinpaint.models.parser import FaceParser
@@ -148,8 +148,7 @@ def count_flops(generator: nn.Module, size: int) -> int:
 @torch.no_grad()
 def evaluate(
     row: Row, test: TestSet, *, lpips: Backbone, features: Backbone, inception: str | Path | None = None,
-batch: int = 16, device: str | torch.device = "cpu",
-    progress: Callable[[int, str], None] | None = None,
+    batch: int = 16, device: str | torch.device = "cpu", progress: Callable[[int, str], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure one row.
 
@@ -165,9 +164,15 @@ batch: int = 16, device: str | torch.device = "cpu",
 
     Returns:
         the results record, ready for JSON.
+
+    Raises:
+        DataError: faces and holes are not those of the pairs, or there are fewer than two pairs.
+        CheckpointError: the generator gives values that are not finite.
     """
     began = time.monotonic()
     places = check_pairs(test.pairs, test.faces, test.holes)
+    if len(places) < 2:
+        raise DataError("set distances need at least two pairs", "Give a longer list of pairs")
     sees = lpips.trained and len(lpips.heads) > 0
     if isinstance(row.generator, nn.Module):
         row.generator.to(device)
@@ -184,6 +189,8 @@ batch: int = 16, device: str | torch.device = "cpu",
                 assert row.parser is not None  # a row whose map is predicted has a parser
                 regions = row.parser.parse(image, hole)
             raw = row.generator(image, hole, regions).image.to(image.dtype)
+            if not raw.isfinite().all():
+                raise CheckpointError(f"the generator of {row.key} gives values that are not finite", "Train it again")
             true = metrics.quantise(image)
             views = {"composited": metrics.quantise(composite(raw, image, hole)), "raw": metrics.quantise(raw)}
             for view, picture in views.items():
