@@ -108,14 +108,14 @@ def style_pool(
         local styles (B, n, C) and the global style (B, C).
     """
     size = features.shape[-2:]
-    labels = resize_regions(regions, size).flatten(1).long()
-    weight = torch.ones_like(labels, dtype=features.dtype)
+    labels = resize_regions(regions, size).flatten(1)
+    names = torch.arange(1, n + 1, device=labels.device, dtype=labels.dtype)
+    members = (labels[:, None] == names[:, None]).to(features.dtype)  # (B, n, hw)
     if hole is not None:
-        weight = 1 - F.interpolate(hole.to(features.dtype), size=size, mode="nearest").flatten(1)
+        members *= 1 - F.interpolate(hole.to(features.dtype), size=size, mode="nearest").flatten(2)
     # One product with the one-hot map sums every region of every image at once.
-    members = F.one_hot(labels, n + 1)[..., 1:].to(features.dtype) * weight[..., None]  # (B, hw, n)
-    sums = (features.flatten(2) @ members).transpose(1, 2)  # (B, n, C)
-    area = members.sum(1, dtype=torch.float32)[..., None].to(features.dtype)  # (B, n, 1)
+    sums = (features.flatten(2) @ members.transpose(1, 2)).transpose(1, 2)  # (B, n, C)
+    area = members.sum(2, keepdim=True, dtype=torch.float32).to(features.dtype)  # (B, n, 1)
     local = sums / area.clamp(min=1)
     whole = sums.sum(1) / area.sum(1).clamp(min=1)
     if hole is not None:
@@ -221,12 +221,11 @@ class Encoder(nn.Module):
 
 
 class _RegionAffine(torch.autograd.Function):
-    """Instance normalisation and a scale and shift looked up by label, in one pass each way.
+    """:func:`region_affine` with its gradient.
 
-    out = (x - mean) / std * (1 + gamma[label]) + beta[label]. Autograd through the plain expression would keep five
-    feature maps; here only x is kept. The backward pass needs nothing but the sums of ``grad`` and ``grad * x`` over
-    each region: the gradients of gamma and beta are those sums, and the two means that the gradient of instance
-    normalisation subtracts are their weighted totals.
+    Autograd through the plain expression would keep five feature maps; here only x is kept. The backward pass needs
+    nothing but the sums of ``grad`` and ``grad * x`` over each region: the gradients of gamma and beta are those
+    sums, and the two means that the gradient of instance normalisation subtracts are their weighted totals.
     """
 
     @staticmethod
@@ -239,29 +238,51 @@ class _RegionAffine(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         x, gamma, labels, weight, mean, rstd = ctx.saved_tensors
-        flat, g = x.flatten(2), grad.flatten(2)  # (B, C, P)
+        x, grad_of = x.flatten(2), grad.flatten(2)  # (B, C, P)
         dtype = mean.dtype
-        members = F.one_hot(labels, gamma.shape[1]).to(g.dtype)  # (B, P, K)
-        d_beta = (g @ members).transpose(1, 2).to(dtype)  # (B, K, C)
-        d_gamma = ((g * flat) @ members).transpose(1, 2).to(dtype)
-        d_gamma = (d_gamma - mean[:, None] * d_beta) * rstd[:, None]
+        d_x = torch.empty_like(x)
+        d_gamma, d_beta = torch.empty_like(gamma), torch.empty_like(gamma)
         scale = 1 + gamma.to(dtype)
-        total = flat.shape[2] if weight is None else weight.sum(1)[:, None]
-        first = (scale * d_beta).sum(1) / total  # (B, C): mean of the gradient of the normalised features
-        second = (scale * d_gamma).sum(1) / total  # the same times the normalised features
-        # dx = rstd (grad (1 + gamma) - weight (first + xhat second)), arranged as lookups and one line through x.
-        slope = second * rstd * rstd
-        offset = slope * mean - first * rstd
-        d_x = _by_label((scale * rstd[:, None]).to(g.dtype), labels, flat).mul_(g)
-        line = torch.addcmul(offset[..., None].to(g.dtype), flat, -slope[..., None].to(g.dtype))
-        d_x += line if weight is None else line.mul_(weight[:, None].to(g.dtype))
-        return d_x.view_as(x), d_gamma.to(gamma.dtype), d_beta.to(gamma.dtype), None, None, None
+        names = torch.arange(gamma.shape[1], device=x.device, dtype=labels.dtype)
+        for b, c in _blocks(x):
+            value, g, place = x[b, c], grad_of[b, c], labels[b]
+            of_scale, m, r = scale[b, :, c], mean[b, None, c], rstd[b, None, c]  # (b, K, c), (b, 1, c)
+            members = (place[:, None] == names[:, None]).to(g.dtype)  # (b, K, P)
+            sum_g = (members @ g.transpose(1, 2)).to(dtype)  # (b, K, c)
+            sum_gx = (members @ (g * value).transpose(1, 2)).to(dtype)
+            sum_gx = (sum_gx - m * sum_g) * r  # now with x normalised
+            d_beta[b, :, c], d_gamma[b, :, c] = sum_g, sum_gx
+            total = value.shape[2] if weight is None else weight[b].sum(1)[:, None, None]
+            first = (of_scale * sum_g).sum(1, keepdim=True) / total  # mean gradient of the normalised features
+            second = (of_scale * sum_gx).sum(1, keepdim=True) / total  # the same times the normalised features
+            # dx = r (grad (1 + gamma) - weight (first + xhat second)): a line through x, and a lookup.
+            slope, offset = -second * r * r, second * r * r * m - first * r
+            line = torch.addcmul(offset.transpose(1, 2), value, slope.transpose(1, 2))
+            if weight is not None:
+                line.mul_(weight[b, None])
+            d_x[b, c] = line.addcmul_(g, _by_label(of_scale * r, place))
+        return d_x.view(grad.shape), d_gamma, d_beta, None, None, None
 
 
-def _by_label(table: Tensor, labels: Tensor, like: Tensor) -> Tensor:
+def _by_label(table: Tensor, labels: Tensor) -> Tensor:
     """Look up (B, K, C) by labels (B, P) -> (B, C, P)."""
-    index = labels[:, None].expand(-1, like.shape[1], -1)
-    return table.transpose(1, 2).gather(2, index)
+    return table.transpose(1, 2).gather(2, labels[:, None].long().expand(-1, table.shape[2], -1))
+
+
+def _blocks(x: Tensor) -> list[tuple[slice, slice]]:
+    """Cut (B, C, P) into blocks of whole planes, as slices of images and channels.
+
+    On a CPU, memory is the limit: blocks of a million numbers stay in its cache from the first step to the last, and
+    no temporary is larger than that. A GPU takes everything at once.
+    """
+    batch, channels, places = x.shape
+    if x.device.type != "cpu":
+        return [(slice(None), slice(None))]
+    planes = max(1, 2**20 // places)
+    if planes < channels:
+        return [(slice(b, b + 1), slice(c, c + planes)) for b in range(batch) for c in range(0, channels, planes)]
+    images = planes // channels
+    return [(slice(b, b + images), slice(None)) for b in range(0, batch, images)]
 
 
 def region_affine(
@@ -272,26 +293,33 @@ def region_affine(
     Args:
         x: features (B, C, h, w).
         gamma, beta: (B, K, C); out = normalised * (1 + gamma[label]) + beta[label].
-        labels: (B, h * w) int64, 0..K-1.
+        labels: (B, h * w) integer, 0..K-1.
         weight: (B, h * w) of 0 and 1: pixels that count in mean and variance; None for all.
 
     Returns:
         the result (B, C, h, w), mean and 1/std (B, C), in float32 at least.
     """
     flat = x.flatten(2)
-    exact = flat if flat.dtype in (torch.float32, torch.float64) else flat.float()
-    if weight is None:
-        var, mean = torch.var_mean(exact, dim=2, correction=0)
-    else:
-        share = weight.to(exact.dtype)[..., None]  # (B, P, 1)
-        share = share / share.sum(1, keepdim=True)
-        mean = (exact @ share)[..., 0]
-        var = ((exact - mean[..., None]).square() @ share)[..., 0]
-    rstd = torch.rsqrt(var + eps)
-    scale = (1 + gamma) * rstd[:, None]  # both tables are small: fold mean and std into them
-    shift = beta - scale * mean[:, None]
-    out = torch.addcmul(_by_label(shift.to(x.dtype), labels, flat), flat, _by_label(scale.to(x.dtype), labels, flat))
-    return out.view_as(x), mean, rstd
+    dtype = flat.dtype if flat.dtype == torch.float64 else torch.float32
+    out = torch.empty_like(flat)
+    mean, rstd = (torch.empty(flat.shape[:2], dtype=dtype, device=x.device) for _ in range(2))
+    for b, c in _blocks(flat):
+        value = flat[b, c]
+        if weight is None:
+            m = value.mean(2, keepdim=True, dtype=dtype)
+            centred = value - m
+            # The length of what is left; torch.var_mean takes thirty times as long on a CPU.
+            var = torch.linalg.vector_norm(centred, dim=2, keepdim=True, dtype=dtype).square() / value.shape[2]
+        else:
+            share = (weight[b].to(dtype) / weight[b].sum(1, keepdim=True))[:, None]  # (b, 1, P)
+            m = (value * share).sum(2, keepdim=True)
+            centred = value - m
+            var = (centred.square() * share).sum(2, keepdim=True)
+        mean[b, c], rstd[b, c] = m[..., 0], torch.rsqrt(var + eps)[..., 0]
+        scale = (1 + gamma[b, :, c]) * rstd[b, None, c]
+        shift = _by_label(beta[b, :, c].to(dtype), labels[b])
+        out[b, c] = shift.addcmul_(centred, _by_label(scale, labels[b]))
+    return out.view(x.shape), mean, rstd
 
 
 class RegionNorm(nn.Module):
@@ -354,7 +382,7 @@ class RegionNorm(nn.Module):
         if self.statistics == "valid":
             weight = 1 - hole.flatten(1).to(torch.float32)
             weight = torch.where(weight.sum(1, keepdim=True) > 0, weight, 1.0)  # nothing known: take all
-        labels = regions.flatten(1).long()
+        labels = regions.flatten(1)
         if torch.is_grad_enabled():
             return _RegionAffine.apply(x, gamma, beta, labels, weight, 1e-5)
         return region_affine(x, gamma, beta, labels, weight)[0]
