@@ -37,9 +37,13 @@ class Table:
 
     def markdown(self) -> str:
         """As a GitHub-flavoured Markdown table, numbers to the right."""
-        lines = [f"**{self.title}**", "", "| " + " | ".join(self.headers) + " |"]
+
+        def line(cells: Iterable[str]) -> str:
+            return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+        lines = [f"**{self.title}**", "", line(self.headers)]
         lines.append("| " + " | ".join("---" if i < 2 else "---:" for i in range(len(self.headers))) + " |")
-        lines += ["| " + " | ".join(row) + " |" for row in self.rows]
+        lines += [line(row) for row in self.rows]
         lines += [""] + [f"- {note}" for note in self.notes]
         return "\n".join(lines).rstrip() + "\n"
 
@@ -130,10 +134,11 @@ def comparison(records: Sequence[dict[str, Any]], view: str = "composited") -> T
     """
     _same_test(records)
     with_fid = any(r["inception"] for r in records)
+    fid_names = ["FID", "KID (x1000)"] if _published(records) else ["FD of the given network", "KID of it (x1000)"]
     headers = [
         "Method", "Map", "PSNR as printed", "SSIM as printed", "FID as printed", "PSNR (dB)", "SSIM", "L1 (%)", "LPIPS",
-        "FD-AlexNet", "KID-AlexNet (x1000)", *(["FID", "KID (x1000)"] if with_fid else []), "Parameters (M)",
-        "GFLOPs", "Images seen", "Training (min)",
+        "FD-AlexNet", "KID-AlexNet (x1000)", *(fid_names if with_fid else []), "Parameters (M)", "GFLOPs",
+        "Images seen", "Training (min)",
     ]  # fmt: skip
     # The patent's own row is the one that reads the true map; the others of that method are ours to add.
     printed = {
@@ -220,6 +225,8 @@ def notes(records: Sequence[dict[str, Any]]) -> list[str]:
         out.append("LPIPS is empty: no trained AlexNet weights with LPIPS heads were given.")
     if not any(r["inception"] for r in records):
         out.append("FID is absent: clean-fid's Inception weights were not given (option --inception).")
+    elif not _published(records):
+        out.append("FID is absent: the network given in its place is not the published Inception of clean-fid.")
     if any(r["map"] == "true" for r in records):
         out.append(
             "Map true: the parsing map is read off the undamaged photograph, at test time too, as in the patent. "
@@ -271,6 +278,11 @@ th, td { padding: .3rem .7rem; border-bottom: 1px solid #8884; text-align: right
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left }
 </style>
 """
+
+
+def _published(records: Sequence[dict[str, Any]]) -> bool:
+    """Whether all that was measured with an Inception file was measured with the published one."""
+    return all(found["published"] for r in records for found in (r["inception"] or {}).values())
 
 
 def _same_test(records: Sequence[dict[str, Any]]) -> None:
