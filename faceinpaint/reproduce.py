@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from faceinpaint import table, weights
-from faceinpaint.backbones import load_backbone
+from faceinpaint.backbones import Backbone, load_backbone
 from faceinpaint.errors import ConfigError
 from faceinpaint.evaluate import Row, TestSet, count_flops, evaluate, evaluate_parser, load_generator
 from faceinpaint.faces import load_faces
@@ -182,7 +182,10 @@ def _reproduce(
     console.print(f"[bold]{preset.name}[/] preset: {preset.size}x{preset.size}, {preset.images:,} images a method")
     faces, holes = sources.training(preset, out / "cache", seed, progress=True)
     test = sources.test(preset, out / "cache", seed, progress=True)
-    write_pairs(out / "test_pairs.csv", test.pairs)
+    kept = out / "test_pairs.csv"
+    if kept.exists() and read_pairs(kept) != list(test.pairs):
+        raise ConfigError("the folder has other test pairs", "Choose another output folder, or delete this one", kept)
+    write_pairs(kept, test.pairs)
     lpips = load_backbone("alexnet", sources.weights)
     console.print(f"{faces.source}: {len(faces):,} to train on; {test.faces.source}: {len(test.pairs):,} test pairs")
 
@@ -221,7 +224,7 @@ def _reproduce(
             network, about = trained.get(row.run or row.key) or (fill(), None)
             parser, parser_about = trained[PARSER.name] if row.map == "predicted" else (None, None)
             made = Row(row.key, row.title, row.method, network, preset, row.merge, row.map, about, parser, parser_about)
-            if _done(record, made, test):
+            if _done(record, made, test, lpips, sources.inception):
                 bar.advance(whole, measuring[row.key] * len(test.pairs))
                 continue
             task = bar.add_task(f"evaluate {row.key}", note="", total=len(test.pairs))
@@ -255,11 +258,11 @@ def _flops(config: Config) -> int:
     return count_flops(config.generator().eval(), config.preset.size)
 
 
-def _done(record: Path, row: Row, test: TestSet) -> bool:
-    """Whether a record is there, and of these weights and this test.
+def _done(record: Path, row: Row, test: TestSet, features: Backbone, inception: Path | None) -> bool:
+    """Whether a record is there, of these weights and this test, measured through these networks.
 
     Raises:
-        ConfigError: it is there, but of others.
+        ConfigError: it is of other weights or of another test.
     """
     if not record.exists():
         return False
@@ -268,7 +271,8 @@ def _done(record: Path, row: Row, test: TestSet) -> bool:
         raise ConfigError(
             "the record is of other weights or of another test", "Choose another output folder, or delete it", record
         )
-    return True
+    through = held.get("networks", {}).get("distance", {}).get("sha256")
+    return through == features.sha256 and (inception is None or held.get("inception") is not None)
 
 
 def _advance(bar: Progress, task: Any, whole: Any, price: float) -> Callable[[int, str], None]:

@@ -1,0 +1,230 @@
+"""The whole comparison at a tiny scale: every row, the same records however often it was interrupted."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from faceinpaint import reproduce as module
+from faceinpaint import train as training
+from faceinpaint.errors import CheckpointError, ConfigError
+from faceinpaint.masks import read_pairs, write_pairs
+from faceinpaint.methods import METHODS
+from faceinpaint.presets import Preset, preset
+from faceinpaint.reproduce import ABLATIONS, PLANS, ROWS, RowPlan, Sources, reproduce
+from faceinpaint.table import comparison, read_records
+from faceinpaint.train import Config
+
+
+def tiny(**changes: Any) -> Preset:
+    small = {
+        "size": 32, "images": 8, "batch": 4, "faces": 6, "holes": 6, "pairs_per_bin": 2, "width": 4, "style_width": 4,
+        "critic_width": 4, "parser_width": 4, "baseline_scale": 0.06, "checkpoint_every": 4, "sample_every": 100,
+    }  # fmt: skip
+    return preset("smoke", **(small | changes))
+
+
+DRAWN = Sources(weights="seed")
+FEW = tuple(row for row in ROWS if row.key in ("mean-fill", "context-encoder", "gated-conv"))
+
+
+def run(out: Path, **changes: Any) -> tuple[list[Path], str]:
+    """Paths of the table's files, and what was shown."""
+    shown = io.StringIO()
+    console = Console(file=shown, width=200)
+    paths = reproduce(changes.pop("preset", tiny()), out, **({"sources": DRAWN, "console": console} | changes))
+    return paths, shown.getvalue()
+
+
+def state(out: Path) -> dict[str, tuple[int, bytes]]:
+    """When each record and trained weight was written, and what it holds."""
+    files = [*(out / "records").iterdir(), *(out / "runs").rglob("generator.*")]
+    return {str(p.relative_to(out)): (p.stat().st_mtime_ns, p.read_bytes()) for p in files}
+
+
+def timeless(content: Any) -> Any:
+    """A record without what may differ from day to day."""
+    if isinstance(content, dict):
+        return {k: timeless(v) for k, v in content.items() if k not in ("seconds", "date", "commit")}
+    return content
+
+
+def records(out: Path) -> dict[str, Any]:
+    return {p.name: timeless(json.loads(p.read_text())) for p in sorted((out / "records").iterdir())}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path], str]:
+    """Everything made once, all rows."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    return out, *run(out)
+
+
+@pytest.fixture
+def made(whole: tuple[Path, list[Path], str], tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(whole[0], tmp_path / "out"))
+
+
+def test_every_row_is_trained_measured_and_shown(whole: tuple[Path, list[Path], str]) -> None:
+    out, paths, shown = whole
+    assert [path.name for path in paths] == ["table.md", "table.csv", "table.html"]
+    assert all(path.parent == out for path in paths)
+    assert {p.stem for p in (out / "records").iterdir()} == {row.key for row in ROWS} | {"parser"}
+    trained = {"context-encoder", "contextual-attention", "gated-conv", "facial-style", "facial-style-none", "parser"}
+    assert {p.name for p in (out / "runs").iterdir()} == trained
+    found = read_records([out / "records"])
+    assert [r["title"] for r in found] == [row.title for row in ROWS]
+    assert [r["map"] for r in found] == [row.map for row in ROWS]
+    assert {r["test"]["pairs"] for r in found} == {12}
+    assert len({r["test"]["pairs_sha256"] for r in found}) == 1
+    assert (out / "table.md").read_text().startswith(comparison(found).markdown())
+    for row in ROWS:
+        assert row.title in shown
+    assert "random" in shown or "seeded" in shown  # what networks the figures were seen through
+    pairs = read_pairs(out / "test_pairs.csv")
+    assert len(pairs) == 12
+
+
+def test_rows_are_trained_alike_and_never_on_what_they_are_tested_on(whole: tuple[Path, list[Path], str]) -> None:
+    out = whole[0]
+    found = {r["key"]: r for r in read_records([out / "records"])}
+    trained = [r["training"] for r in found.values() if r["training"]]
+    assert len(trained) == 6
+    for about in trained:
+        assert about["images"] == 8
+        assert about["data"] == trained[0]["data"]
+        assert Config.from_dict(about["config"], out).preset == tiny()
+    assert found["facial-style"]["training"] == found["facial-style-predicted"]["training"]
+    assert found["facial-style-predicted"]["parser"]["config"]["method"] == "parser"
+    assert found["facial-style-none"]["training"]["config"]["merge"] == "none"
+    assert {pair.face_id for pair in read_pairs(out / "test_pairs.csv")} == {"toy-test-00000", "toy-test-00001"}
+
+
+def test_called_again_it_makes_nothing_again(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = state(made)
+    monkeypatch.setattr(module, "evaluate", None)
+    monkeypatch.setattr(module, "evaluate_parser", None)
+    paths, _ = run(made)
+    assert state(made) == before
+    assert len(paths) == 3
+
+
+def test_a_record_that_is_gone_is_made_again_and_no_other(whole: tuple[Path, list[Path], str], made: Path) -> None:
+    before = state(made)
+    (made / "records" / "gated-conv.json").unlink()
+    run(made)
+    after = state(made)
+    changed = {name for name in after if after[name][0] != before[name][0]}
+    assert changed == {"records/gated-conv.json"}
+    assert records(made) == records(whole[0])
+
+
+def _at(call: int, function: Callable[..., Any], error: type[BaseException]) -> Callable[..., Any]:
+    """The function, until its given call."""
+    left = [call]
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise error
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+def test_interrupted_anywhere_it_goes_on_to_the_same_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tmp_path / "whole", rows=FEW)
+    out = tmp_path / "out"
+    for target, name, function, call in (
+        (training._Run, "step", training._Run.step, 2),  # within the first training
+        (module, "train", module.train, 2),  # between two
+        (module, "evaluate", module.evaluate, 2),  # within the measuring
+        (module.table, "write", module.table.write, 1),  # before the table
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, name, _at(call, function, KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                run(out, rows=FEW)
+        assert not (out / "table.md").exists()
+    run(out, rows=FEW)
+    assert records(out) == records(tmp_path / "whole")
+    for name in ("context-encoder", "gated-conv"):
+        one, other = (folder / "runs" / name / "generator.safetensors" for folder in (out, tmp_path / "whole"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"preset": tiny(images=12)}, {"seed": 1}, {"preset": tiny(pairs_per_bin=3)}, {"preset": tiny(faces=7)}]
+)
+def test_another_reproduction_in_the_same_folder_is_refused_and_spoils_nothing(
+    changes: dict[str, Any], made: Path
+) -> None:
+    before = {p: p.read_bytes() for p in made.rglob("*") if p.is_file()}
+    with pytest.raises((ConfigError, CheckpointError)):
+        run(made, **changes)
+    after = {p: p.read_bytes() for p in made.rglob("*") if p.is_file() and p in before}
+    assert after == before
+
+
+def test_records_of_other_weights_are_refused(made: Path) -> None:
+    path = made / "records" / "gated-conv.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"training": {"images": 1}}))
+    with pytest.raises(ConfigError, match="other weights") as caught:
+        run(made)
+    assert caught.value.path == path
+
+
+def test_seen_through_another_network_rows_are_measured_again(made: Path) -> None:
+    path = made / "records" / "mean-fill.json"
+    held = json.loads(path.read_text())
+    held["networks"]["distance"]["sha256"] = "0" * 64
+    path.write_text(json.dumps(held))
+    before = state(made)
+    run(made)
+    after = state(made)
+    assert {name for name in after if after[name][0] != before[name][0]} == {"records/mean-fill.json"}
+    assert json.loads(path.read_text())["networks"]["distance"]["sha256"] != "0" * 64
+
+
+def test_pairs_can_be_given(whole: tuple[Path, list[Path], str], tmp_path: Path) -> None:
+    pairs = read_pairs(whole[0] / "test_pairs.csv")[3:]
+    write_pairs(tmp_path / "pairs.csv", pairs)
+    run(tmp_path / "out", rows=FEW[:1], sources=Sources(weights="seed", pairs=tmp_path / "pairs.csv"))
+    (found,) = read_records([tmp_path / "out" / "records"])
+    assert found["test"]["pairs"] == 9
+    assert read_pairs(tmp_path / "out" / "test_pairs.csv") == pairs
+
+
+def test_the_seed_reaches_everything(tmp_path: Path) -> None:
+    rows = (RowPlan("one", "One", "context-encoder"), RowPlan("two", "Two", "context-encoder", seed=1))
+    run(tmp_path, rows=rows, seed=4)
+    one, two = (json.loads((tmp_path / "records" / f"{row.key}.json").read_text()) for row in rows)
+    assert (one["training"]["config"]["seed"], two["training"]["config"]["seed"]) == (4, 5)
+    assert one["training"]["sha256"] != two["training"]["sha256"]
+    assert "seed 4" in one["test"]["holes"]
+
+
+@pytest.mark.parametrize("rows", PLANS.values(), ids=PLANS)
+def test_plans_name_each_row_once_and_every_option_exists(rows: tuple[RowPlan, ...]) -> None:
+    keys = [row.key for row in rows]
+    assert len(set(keys)) == len(keys)
+    runs = {row.run or row.key for row in rows}
+    for row in rows:
+        chosen = METHODS[row.method]
+        if chosen.generator_loss is not None:
+            Config(row.method, tiny(), row.options, row.merge).generator()
+        else:
+            assert not row.options
+        if row.run:
+            assert row.run in runs & set(keys)
+    assert ROWS[0].method == "mean-fill"
+    changed = [row for row in ABLATIONS if row.options]
+    assert all(len(row.options) == 1 for row in changed)
