@@ -86,6 +86,10 @@ def chapter_key(path: Path, sources: str, parameters: dict[str, Any]) -> str:
 # --- running --------------------------------------------------------------------------------------------------------
 
 
+class ChapterError(Exception):
+    """A cell of a chapter failed."""
+
+
 def run(path: Path, out: Path, key: str, parameters: dict[str, Any], threads: int) -> bool:
     """Run a chapter into the notebook ``out``, unless it holds this very execution already.
 
@@ -93,17 +97,14 @@ def run(path: Path, out: Path, key: str, parameters: dict[str, Any], threads: in
         whether it was run.
 
     Raises:
-        RuntimeError: a cell failed; the message ends with its traceback.
+        ChapterError: a cell failed; the message ends with its traceback.
     """
     if out.exists() and json.loads(out.read_text(encoding="utf-8"))["metadata"].get("key") == key:
         return False
     out.parent.mkdir(parents=True, exist_ok=True)
     notebook = as_notebook(path)
     has_parameters = any("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
-    fresh, done = (
-        out.with_suffix(".fresh.ipynb"),
-        out.with_suffix(".done.ipynb"),
-    )
+    fresh, done = (out.with_suffix(f".{os.getpid()}.{name}.ipynb") for name in ("fresh", "done"))
     nbformat.write(notebook, fresh)
     command = [
         sys.executable,
@@ -127,7 +128,8 @@ def run(path: Path, out: Path, key: str, parameters: dict[str, Any], threads: in
     if finished.returncode:
         done.unlink(missing_ok=True)
         fresh.unlink()
-        raise RuntimeError(f"{path}: a cell failed\n{finished.stderr[-4000:]}")
+        trace = finished.stderr[finished.stderr.rfind("Exception encountered at") :]
+        raise ChapterError(f"{path}: {trace[-3000:].strip()}")
     notebook = nbformat.read(done, as_version=4)
     _forget_the_run(notebook)
     notebook.metadata["key"] = key
@@ -227,18 +229,18 @@ def run_chapters(app: Sphinx) -> None:
     jobs = max(1, min(4, os.cpu_count() or 1, len(chapters)))
     threads = max(1, (os.cpu_count() or 1) // jobs)
 
-    def one(name: str) -> bool:
+    def one(name: str) -> bool | ChapterError:
         key = chapter_key(chapters[name], sources, parameters)
-        return run(
-            chapters[name],
-            build / "notebooks" / f"{name}.ipynb",
-            key,
-            parameters,
-            threads,
-        )
+        try:
+            return run(chapters[name], build / "notebooks" / f"{name}.ipynb", key, parameters, threads)
+        except ChapterError as error:
+            return error
 
     with ThreadPoolExecutor(jobs) as pool:
         ran = dict(zip(chapters, pool.map(one, chapters), strict=True))
+    failed = [str(result) for result in ran.values() if isinstance(result, ChapterError)]
+    if failed:
+        raise SystemExit("\n\n".join([*failed, f"{len(failed)} of {len(chapters)} chapters failed"]))
     app.chapters_run = {name for name, fresh in ran.items() if fresh}
     for name, path in chapters.items():
         hand_over(

@@ -330,9 +330,9 @@ def compare(
     body = (
         f'<div class="fi-pair">{_img(a, titles[0])}'
         f'<div class="fi-top" style="clip-path:inset(0 0 0 50%)">{_img(b, titles[1])}</div></div>'
-        f'<label class="fi-row"><span>{second}</span><input type="range" min="0" max="100" value="50" '
+        f'<label class="fi-row"><span>{first}</span><input type="range" min="0" max="100" value="50" '
         f'data-first="{first}" aria-valuetext="50% {first}" oninput="{html.escape(move, quote=True)}">'
-        f"<span>{first}</span></label>"
+        f"<span>{second}</span></label>"
     )
     text = alt or f"Two pictures under one slider: {titles[0]} to the left of it, {titles[1]} to the right."
     return Figure(body, text, width="18rem")
@@ -350,9 +350,10 @@ def canvas(width: float = 4.6, height: float = 2.9, rows: int = 1, columns: int 
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Sheet
 
     with mpl.rc_context(_RC):
-        made = mpl.figure.Figure(figsize=(width, height), layout="constrained")
+        made = Sheet(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(made)
         axes = made.subplots(rows, columns, **options)
     return made, axes
