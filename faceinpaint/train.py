@@ -442,6 +442,9 @@ class _Run:
                 if owner == kind:
                     state.setdefault(int(index), {})[key] = tensor
             optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+            for weight, moments in optimiser.state.items():
+                if not weight.shape == moments["exp_avg"].shape == moments["exp_avg_sq"].shape:
+                    raise ValueError("moments of another shape than their weights")
         return step
 
 
