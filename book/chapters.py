@@ -78,9 +78,16 @@ def as_notebook(path: Path) -> nbformat.NotebookNode:
 
 
 def chapter_key(path: Path, sources: str, parameters: dict[str, Any]) -> str:
-    """What an execution of the chapter depends on: its code, its parameters, library and data."""
-    code = [cell.source for cell in as_notebook(path).cells if cell.cell_type == "code"]
-    return hashlib.sha256(json.dumps([code, parameters, sources], sort_keys=True).encode()).hexdigest()
+    """What an execution of the chapter depends on: its code, its parameters, library and data.
+
+    Where a cell has the tag ``reads-book``, also on the other pages.
+    """
+    cells = [cell for cell in as_notebook(path).cells if cell.cell_type == "code"]
+    pages = {}
+    if any("reads-book" in cell.metadata.get("tags", []) for cell in cells):
+        pages = {page.name: page.read_text(encoding="utf-8") for page in sorted(path.parent.glob("*.md"))}
+    depends = [[cell.source for cell in cells], parameters, sources, pages]
+    return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 
 
 # --- running --------------------------------------------------------------------------------------------------------

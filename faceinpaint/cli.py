@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -164,17 +163,16 @@ def train(
     --weights weights --out runs/ours`
     """
     from faceinpaint.reproduce import Sources
-    from faceinpaint.train import train
+    from faceinpaint.train import launch, train
 
     config = _config(method, preset, merge, seed, settings)
     sources = Sources(faces, holes, order, not black_is_hole, weights=weights)
-    face_set, hole_set = sources.training(config.preset, cache or out / "cache", seed, progress=True)
-    first = os.environ.get("RANK", "0") == "0"
+    fabric = launch(config.preset, _accelerator(device), devices)
+    first = fabric.is_global_zero
+    with fabric.rank_zero_first():  # it prepares the pictures, the others find them prepared
+        face_set, hole_set = sources.training(config.preset, cache or out / "cache", seed, progress=first)
     with _resumable(), _bar(f"train {method}", config.preset.images, shown=first) as advance:
-        path = train(
-            config, face_set, hole_set, out, backbone_weights=weights, progress=advance,
-            accelerator=_accelerator(device), devices=devices,
-        )  # fmt: skip
+        path = train(config, face_set, hole_set, out, backbone_weights=weights, progress=advance, fabric=fabric)
     if first:
         print(f"weights: {path}\ncurves: tensorboard --logdir {out}")
 

@@ -221,8 +221,9 @@ def _encoder_critic(s: Step) -> dict[str, Tensor]:
 def _attention_generator(s: Step) -> dict[str, Tensor]:
     image, hole, coarse, fine = s.batch.image, s.batch.hole, s.output.coarse, s.output.image
     # The paper's L1 looks at the patch of its rectangular hole; here, at the hole itself, discounted inwards.
-    inside = losses.discount(hole) * hole / hole.mean().clamp(min=1e-6)
-    outside = (1 - hole) / (1 - hole).mean().clamp(min=1e-6)
+    share = s.mean(hole)
+    inside = losses.discount(hole) * hole / share.clamp(min=1e-6)
+    outside = (1 - hole) / (1 - share).clamp(min=1e-6)
     l1, ae = (
         1.2 * losses.weighted_l1(coarse, image, where) + losses.weighted_l1(fine, image, where)
         for where in (inside, outside)

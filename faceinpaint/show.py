@@ -44,7 +44,7 @@ _STYLE = """<style>
 .fi{margin:.75rem 0;padding:0;max-width:44rem;color:inherit;text-align:left}
 .fi img,.fi svg{display:block;width:100%;height:auto;margin:0;background:none!important}
 .fi img{border-radius:3px;image-rendering:pixelated}
-.fi figcaption{display:block;font-size:.875em;line-height:1.35;margin:.3rem 0 0;color:inherit;text-align:left}
+.fi figcaption{display:block;font:inherit;font-size:.875em;margin:.3rem 0 0;color:inherit;text-align:left}
 .fi-grid{display:grid;gap:.5rem;align-items:start}
 .fi-grid .fi-cell{min-width:0;font-size:.875em;line-height:1.3;overflow-wrap:anywhere}
 .fi-legend{display:flex;flex-wrap:wrap;gap:.25rem .8rem;margin:.5rem 0 0;padding:0;list-style:none;font-size:.875em}
@@ -377,7 +377,7 @@ def plot(figure: Any, alt: str, caption: str = "") -> Figure:
     """
     import matplotlib as mpl
 
-    for legend in filter(None, (axes.get_legend() for axes in figure.axes)):
+    for legend in [*filter(None, (axes.get_legend() for axes in figure.axes)), *figure.legends]:
         legend.set_frame_on(False)
 
     file = io.StringIO()
@@ -429,17 +429,10 @@ def style_matrix(
     limit = float(np.abs(x).max()) or 1.0
     image = ax.imshow(x, aspect="auto", cmap="PuOr_r", vmin=-limit, vmax=limit)
     ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
-    _colour_ticks(ax.get_xticklabels(), labels)
     ax.set_ylabel("component of the style")
     made.colorbar(image, ax=ax, fraction=0.05, pad=0.02)
     text = alt or f"Heat map of a style matrix: {x.shape[0]} rows, columns {_and(labels)}."
     return plot(made, text, caption)
-
-
-def _colour_ticks(ticks: Iterable[Any], labels: Sequence[str]) -> None:
-    """A swatch of the region's colour under its name would need room; its name is set in bold instead."""
-    for tick, label in zip(ticks, labels, strict=True):
-        tick.set_fontweight("bold" if label in REGIONS else "normal")
 
 
 def style_distances(
@@ -491,6 +484,11 @@ def features(
 # --- curves and results ---------------------------------------------------------------------------------------------
 
 
+def _legend_above(figure: Any) -> None:
+    """Names of the lines above the axes, where they hide nothing."""
+    figure.legend(loc="outside upper left", ncols=3, fontsize=8)
+
+
 def lines(
     x: Sequence[float], series: Mapping[str, Sequence[float]], *, xlabel: str, ylabel: str, alt: str, log: bool = False,
     markers: bool = True, caption: str = "",
@@ -507,12 +505,19 @@ def lines(
         ax.plot(x, y, color=LINE_COLOURS[k], linestyle=LINE_STYLES[k], marker=mark, label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
     if len(series) > 1:
-        ax.legend(ncols=2 if len(series) > 3 else 1, fontsize=8)
+        _legend_above(made)
     return plot(made, alt, caption)
 
 
-def bars(values: Mapping[str, float], *, xlabel: str, alt: str, form: str = "{:.3g}", caption: str = "") -> Figure:
-    """Horizontal bars, each with its value; bars named after a region have its colour."""
+def bars(
+    values: Mapping[str, float], *, xlabel: str, form: str = "{:.3g}", alt: str | None = None, caption: str = ""
+) -> Figure:
+    """Horizontal bars, each with its value; bars named after a region have its colour.
+
+    Args:
+        values: length of each bar by name.
+        form: how a value is written.
+    """
     made, ax = canvas(4.6, 0.5 + 0.24 * len(values))
     known = dict(zip(OTHER_AND_REGIONS, REGION_COLOURS, strict=True))
     names = list(values)
@@ -525,7 +530,8 @@ def bars(values: Mapping[str, float], *, xlabel: str, alt: str, form: str = "{:.
     ax.margins(x=0.12)
     ax.set_xlabel(xlabel)
     ax.tick_params(left=False)
-    return plot(made, alt, caption)
+    written = ", ".join(f"{name} {form.format(value)}" for name, value in values.items())
+    return plot(made, alt or f"Bars, {xlabel}: {written}.", caption)
 
 
 def curves(
@@ -553,7 +559,7 @@ def curves(
     values = [row[name] for row in rows for name in terms]
     wide = min(values) > 0 and max(values) > 20 * min(values)
     ax.set(xlabel="training images seen", ylabel="loss", yscale="log" if wide else "linear")
-    ax.legend(ncols=2, fontsize=8)
+    _legend_above(made)
     first, last = rows[0], rows[-1]
     ends = "; ".join(f"{name} from {first[name]:.3g} to {last[name]:.3g}" for name in terms)
     return plot(made, alt or f"Losses over {at[-1]} training images: {ends}.", caption)
@@ -602,7 +608,7 @@ def by_bin(
         )  # fmt: skip
     ax.set_xticks(range(len(BIN_NAMES)), BIN_NAMES)
     ax.set(xlabel="hole fraction", ylabel=label)
-    ax.legend(fontsize=8, ncols=2)
+    _legend_above(made)
     names = [record["title"] for record in records]
     return plot(made, alt or f"{label}, by hole fraction, for {_and(names)}.", caption)
 
@@ -629,7 +635,7 @@ def region_errors(records: Sequence[Mapping[str, Any]], *, alt: str | None = Non
         ax.axhline(tick, color=colour, linewidth=5, alpha=0.35, zorder=0)
     ax.invert_yaxis()
     ax.set_xlabel("mean absolute error of hole pixels (%), lower is better")
-    ax.legend(fontsize=8)
+    _legend_above(made)
     titles = [record["title"] for record in records]
     return plot(made, alt or f"Error of hole pixels by region, for {_and(titles)}.", caption)
 

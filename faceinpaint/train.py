@@ -3,13 +3,17 @@
 Nothing random is carried from step to step. Which faces and holes a step sees, and how they are mirrored, follows
 from the seed and the number of the step, so a resumed run needs only the weights, the optimisers' moments and the
 step to go on as if nothing had happened. With several devices every process draws the whole batch's plan and takes
-its share of it.
+its share of it; what a loss or a normalisation averages over the batch, it averages over the batches of all
+processes. So the same weights come out, but for rounding, whatever the number of devices.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import gc
+import inspect
 import json
+import os
 import shutil
 import signal
 import time
@@ -23,7 +27,10 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.parallel import DistributedDataParallel
 
 from faceinpaint import weights
 from faceinpaint.backbones import Backbone, load_backbone
@@ -175,9 +182,32 @@ class Feed:
         )
 
 
+def launch(preset: Preset, accelerator: str = "cpu", devices: int | str = 1) -> Fabric:
+    """Start the processes of a run. Under torchrun they are already there: all of them are taken.
+
+    Args:
+        preset: gives the precision.
+        accelerator, devices: as Lightning Fabric names them; ``devices`` is not looked at under torchrun.
+    """
+    nodes = 1
+    if torch.distributed.is_torchelastic_launched():
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    # Buffers need no broadcast: all processes compute the same ones, and one that changed between two passes through
+    # a critic would spoil their gradients.
+    known = inspect.signature(DistributedDataParallel).parameters
+    several = DDPStrategy(**{next(n for n in ("forward_sync_buffers", "broadcast_buffers") if n in known): False})
+    fabric = Fabric(
+        accelerator=accelerator, devices=devices, num_nodes=nodes, precision=preset.precision,
+        strategy="auto" if devices == 1 and nodes == 1 else several,
+    )  # fmt: skip
+    fabric.launch()
+    return fabric
+
+
 def train(
     config: Config, faces: FaceSet, holes: HoleSet, out: str | Path, *, backbone_weights: str | Path = "auto",
-    progress: Progress | None = None, accelerator: str = "cpu", devices: int | str = 1,
+    progress: Progress | None = None, accelerator: str = "cpu", fabric: Fabric | None = None,
 ) -> Path:  # fmt: skip
     """Train one method, or go on where an earlier call stopped.
 
@@ -187,11 +217,12 @@ def train(
 
     Args:
         config: what to train.
-        faces, holes: the training set.
-        out: folder of the run.
+        faces, holes: the training set, the same in every process.
+        out: folder of the run; only the first process writes.
         backbone_weights: see :func:`faceinpaint.backbones.load_backbone`.
         progress: called after each step by the first process.
-        accelerator, devices: as Lightning Fabric names them.
+        accelerator: as Lightning Fabric names it.
+        fabric: the processes that :func:`launch` started, which are disbanded at the end; without it, one.
 
     Returns:
         path of ``generator.safetensors``.
@@ -199,16 +230,25 @@ def train(
     Raises:
         CheckpointError: ``out`` holds another run, or a damaged checkpoint.
         DataError: another process is training there, or the system refuses to write.
-        TrainingError: a loss or gradient is not finite.
+        TrainingError: a loss or gradient is not finite, or another process was lost.
     """
-    out, p = Path(out), config.preset
-    fabric = Fabric(
-        accelerator=accelerator, devices=devices, precision=p.precision,
-        strategy="auto" if devices == 1 else "ddp",
-    )  # fmt: skip
-    fabric.launch()
-    with weights.claimed(out) if fabric.is_global_zero else nullcontext():
-        return _train(config, faces, holes, out, backbone_weights, progress, fabric)
+    out = Path(out)
+    fabric = fabric or launch(config.preset, accelerator)
+    try:
+        with weights.claimed(out) if fabric.is_global_zero else nullcontext():
+            final = _train(config, faces, holes, out, backbone_weights, progress, fabric)
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        lost = isinstance(error, torch.distributed.DistError) or "gloo" in reason or "peer" in reason
+        if fabric.world_size == 1 or not lost:
+            raise
+        remedy = "Look for its own message, mend the cause and start the same command again: it goes on"
+        raise TrainingError(f"another process of the run was lost ({reason})", remedy, out) from error
+    if fabric.world_size > 1:
+        gc.collect()  # networks hold on to the process group, which does not end well while they live
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
+    return final
 
 
 def _train(
@@ -246,7 +286,10 @@ def _train(
             done = (step + 1) * p.batch
             due = [_passed(done, p.batch, every) for every in (p.checkpoint_every, p.sample_every)]
             last = step + 1 == steps
-            if log and (last or any(due) or step % 10 == 0 or fabric.device.type == "cpu"):
+            noted = last or any(due) or step % 10 == 0 or fabric.device.type == "cpu"
+            if noted:
+                scalars = run.everywhere(scalars)
+            if log and noted:
                 values = {name: float(value) for name, value in scalars.items()}
                 if not all(np.isfinite(v) for v in values.values()):
                     bad = ", ".join(f"{n} = {v}" for n, v in values.items() if not np.isfinite(v))
@@ -259,7 +302,7 @@ def _train(
                 progress(p.batch, "")
             if log and (due[1] or last):
                 log.pictures(step, done, run.samples(feed(0)))
-            stop = bool(pressed)
+            stop = run.anywhere(bool(pressed))
             if due[0] or last or stop:
                 run.save(out / "checkpoints", step + 1)
             if stop:
@@ -297,6 +340,8 @@ class _Run:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         self.format = torch.channels_last if fast else torch.contiguous_format
         for kind, network in self.bare.items():
+            if fabric.world_size > 1:
+                _share_statistics(network)
             network.to(fabric.device, memory_format=self.format)
             optimiser = torch.optim.Adam(network.parameters(), self.lr[kind], chosen.betas)
             compiled = torch.compile(network) if fast else network
@@ -351,7 +396,20 @@ class _Run:
         """Mean over the batches of all devices, with its gradient."""
         if self.fabric.world_size == 1:
             return logits.mean()
-        return self.fabric.all_gather(logits.mean(), sync_grads=True).mean()
+        return _MeanOfProcesses.apply(logits.mean())
+
+    def everywhere(self, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Their means over all processes."""
+        if self.fabric.world_size == 1:
+            return scalars
+        values = self.fabric.all_reduce(torch.stack([v.float() for v in scalars.values()]), reduce_op="mean")
+        return dict(zip(scalars, values, strict=True))
+
+    def anywhere(self, flag: bool) -> bool:
+        """Whether it is set in any process."""
+        if self.fabric.world_size == 1:
+            return flag
+        return bool(self.fabric.all_reduce(torch.tensor(float(flag), device=self.fabric.device), reduce_op="sum"))
 
     def _average(self, step: int) -> None:
         """Running mean of the generator's weights; a short memory at first, while they change fast."""
@@ -446,6 +504,54 @@ class _Run:
                 if not weight.shape == moments["exp_avg"].shape == moments["exp_avg_sq"].shape:
                     raise ValueError("moments of another shape than their weights")
         return step
+
+
+class _MeanOfProcesses(torch.autograd.Function):
+    """Mean of a tensor over all processes. The loss is their losses' mean, so its gradient is such a mean, too."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return _mean_of_processes(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        return _mean_of_processes(grad)
+
+
+def _mean_of_processes(x: Tensor) -> Tensor:
+    total = x.clone()
+    torch.distributed.all_reduce(total)
+    return total.div_(torch.distributed.get_world_size())
+
+
+class _SharedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over the batches of all processes, all of one size.
+
+    As :class:`torch.nn.SyncBatchNorm`, which there is on GPUs only.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        if not self.training:
+            return super().forward(x)
+        mean = _MeanOfProcesses.apply(x.mean((0, 2, 3)))
+        centred = x - mean[:, None, None]
+        var = _MeanOfProcesses.apply(centred.square().mean((0, 2, 3)))
+        with torch.no_grad():
+            count = torch.distributed.get_world_size() * x.numel() / x.shape[1]
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
+            self.num_batches_tracked += 1
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        return centred * scale[:, None, None] + self.bias[:, None, None]
+
+
+def _share_statistics(network: nn.Module) -> None:
+    """Turn every batch normalisation into one over all processes; weights and their names stay."""
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = _SharedBatchNorm2d
 
 
 class _Log:

@@ -503,6 +503,8 @@ class FacialStyle(nn.Module):
             for channels in widths[:4]
         )  # fmt: skip
         self.decoder = Decoder(widths, reading)
+        if norm == "instance":
+            self.style.requires_grad_(False)  # nothing uses its result; several devices would wait for its gradient
         for name, p in self.named_parameters():
             if p.dim() > 1 and not name.endswith(("bias", "bias_global", "alpha")):
                 nn.init.normal_(p, 0, 0.02)
