@@ -1,0 +1,351 @@
+"""The command line: help, the examples as they are printed, and errors in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import faceinpaint
+from faceinpaint import cli
+from faceinpaint import train as training
+from faceinpaint.faces.toy import draw
+from faceinpaint.masks import drawn_holes
+
+COMMANDS = (
+    "data toy", "data prepare", "data check", "train", "evaluate", "reproduce", "table", "inpaint"
+)  # fmt: skip
+
+TINY = [
+    part
+    for setting in (
+        "size=32", "images=8", "batch=4", "faces=6", "holes=6", "pairs_per_bin=2", "width=4", "style_width=4",
+        "critic_width=4", "parser_width=4", "baseline_scale=0.06",
+    )
+    for part in ("--set", setting)
+]  # fmt: skip
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class Call:
+    """Runs a command line in this process, in a folder of its own, as the console script does."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.capsys, self.monkeypatch = capsys, monkeypatch
+
+    def __call__(self, *arguments: str) -> Result:
+        self.capsys.readouterr()
+        self.monkeypatch.setattr(sys, "argv", ["faceinpaint", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return Result(caught.value.code or 0, *self.capsys.readouterr())
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no-weights"))
+    monkeypatch.delenv("FACEINPAINT_WEIGHTS", raising=False)
+    return Call(capsys, monkeypatch)
+
+
+def shown(*arguments: str) -> str:
+    """What --help prints, on lines as long as they need to be."""
+    result = CliRunner().invoke(
+        cli.app, [*arguments, "--help"], env={"COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb"}
+    )
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def example(command: str) -> list[str]:
+    """The arguments of the first example in the help of a command."""
+    found = re.search(r"Example: (?:`)?(faceinpaint [^`\n│]+)", shown(*command.split()))
+    assert found, f"no example in the help of {command}"
+    words = shlex.split(found[1])
+    assert " ".join(words[1:]).startswith(command)
+    return words[1:]
+
+
+# ----------------------------------------------------------------------------------------------------- help
+
+
+def test_there_are_no_other_commands() -> None:
+    def names(group: object) -> Iterator[str]:
+        for command in group.registered_commands:
+            yield command.name or command.callback.__name__
+
+    found = [*(f"data {name}" for name in names(cli.data)), *names(cli.app)]
+    assert sorted(found) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_explains_and_shows_an_example(command: str) -> None:
+    text = shown(*command.split())
+    assert "Usage:" in text
+    assert example(command)
+    assert "Traceback" not in text
+
+
+def test_help_of_the_groups_names_every_command() -> None:
+    for command in COMMANDS:
+        group, _, name = command.rpartition(" ")
+        assert re.search(rf"\b{name}\b", shown(*group.split()))
+    assert CliRunner().invoke(cli.app, ["--version"]).output == f"faceinpaint {faceinpaint.__version__}\n"
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from faceinpaint import cli; "
+        "assert CliRunner().invoke(cli.app, ['train', '--help']).exit_code == 0; sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_python_m_is_the_same_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "faceinpaint", "data", "check", "absent"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: absent: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+# -------------------------------------------------------------------------------------- the examples as typed
+
+
+def test_drawing_faces_as_in_the_example(call: Call, tmp_path: Path) -> None:
+    result = call(*example("data toy"))
+    assert result.code == 0, result
+    assert "16 faces in" in result.out
+    names = sorted(p.name for p in (tmp_path / "out" / "toy" / "images").iterdir())
+    assert len(names) == 16
+    assert names == sorted(p.name for p in (tmp_path / "out" / "toy" / "labels").iterdir())
+    with Image.open(tmp_path / "out" / "toy" / "images" / names[0]) as picture:
+        assert (picture.size, picture.mode) == ((256, 256), "RGB")
+
+
+def make_folders(root: Path) -> None:
+    """Faces and holes under the names that the examples use."""
+    for part, seed in (("train", 0), ("test", 100)):
+        for kind in ("images", "labels"):
+            (root / "CelebAMask-HQ" / part / kind).mkdir(parents=True)
+        (root / "irregular-masks" / part).mkdir(parents=True)
+        for i in range(3):
+            for kind, array in zip(("images", "labels"), draw(seed + i, 64), strict=True):
+                Image.fromarray(array).save(root / "CelebAMask-HQ" / part / kind / f"{part}{i}.png")
+        for i, hole in enumerate(drawn_holes(3, 64, part).holes):
+            Image.fromarray(hole * 255).save(root / "irregular-masks" / part / f"{part}{i}.png")
+
+
+def test_preparing_and_checking_as_in_the_examples(call: Call, tmp_path: Path) -> None:
+    make_folders(tmp_path)
+    (tmp_path / "CelebAMask-HQ" / "train" / "images" / "train1.png").write_bytes(b"no picture")
+    result = call(*example("data prepare"))
+    assert result.code == 0, result
+    assert "train: 2 faces, 1 left out" in result.out
+    assert "train1.png" in result.out
+    assert "test: 3 holes, 0 left out" in result.out
+    assert np.load(tmp_path / "data" / "cache" / "faces-train-256" / "images.npy").shape == (2, 256, 256, 3)
+    result = call(*example("data check"))
+    assert result.code == 0, result
+    assert "faces-train-256" in result.out
+    assert "holes-test-256" in result.out
+
+
+@pytest.fixture
+def trained(call: Call, tmp_path: Path) -> Path:
+    """The run of the example of `train`, at a tiny scale."""
+    result = call(*example("train"), *TINY)
+    assert result.code == 0, result
+    assert "weights: " in result.out
+    return tmp_path / "runs" / "ours"
+
+
+def test_training_measuring_and_repairing_as_in_the_examples(call: Call, trained: Path, tmp_path: Path) -> None:
+    config = json.loads((trained / "config.json").read_text())["config"]
+    assert (config["method"], config["preset"]["images"], config["preset"]["width"]) == ("facial-style", 8, 4)
+    assert call(*example("train"), *TINY).code == 0  # finished: nothing to do
+
+    result = call("evaluate", "runs/ours", "--out", "records/ours.json")
+    assert result.code == 0, result
+    record = json.loads((tmp_path / "records" / "ours.json").read_text())
+    assert (record["key"], record["map"], record["size"], record["test"]["pairs"]) == ("ours", "true", 32, 12)
+
+    image, labels = draw(7, 50)
+    hole = np.zeros((50, 50), np.uint8)
+    hole[20:30, 10:40] = 255
+    for name, array in (("photo", image), ("hole", hole), ("labels", labels)):
+        Image.fromarray(array).save(tmp_path / f"{name}.png")
+    words = example("inpaint")
+    result = call(*words)
+    assert result.code == 0, result
+    repaired = np.asarray(Image.open(tmp_path / "repaired.png"))
+    assert repaired.shape == image.shape
+    assert np.array_equal(repaired[hole == 0], image[hole == 0])
+    assert not np.array_equal(repaired, image)
+
+    result = call(*(w.replace("repaired.png", "repaired.jpg") for w in words))
+    assert result.code == 2
+    assert "known pixels would not survive" in result.err
+    result = call(*words, "--black-is-hole")
+    other = np.asarray(Image.open(tmp_path / "repaired.png"))
+    assert np.array_equal(other[hole == 255], image[hole == 255])
+    Image.fromarray(hole[:40]).save(tmp_path / "hole.png")
+    result = call(*words)
+    assert (result.code, "the same size" in result.err) == (2, True)
+
+
+def test_measuring_a_fill_as_in_the_example(call: Call, tmp_path: Path) -> None:
+    result = call(*example("evaluate"))
+    assert result.code == 0, result
+    assert re.search(r"PSNR \d+\.\d\d dB, SSIM 0\.\d{4} over 48 pairs", result.out)
+    record = json.loads((tmp_path / "out" / "mean-fill.json").read_text())
+    assert (record["key"], record["method"], record["training"]) == ("mean-fill", "mean-fill", None)
+
+
+@pytest.mark.slow
+def test_reproducing_and_the_table_as_in_the_examples(call: Call, tmp_path: Path) -> None:
+    result = call(*example("reproduce"), *TINY)
+    assert result.code == 0, result
+    for title in ("Mean colour", "Telea", "CE", "CA", "DF2", "Ours"):
+        assert title in result.out
+    files = {name: (tmp_path / "out" / "smoke" / f"table.{name}") for name in ("md", "csv", "html")}
+    held = {name: path.read_bytes() for name, path in files.items()}
+    for path in files.values():
+        assert str(path.relative_to(tmp_path)) in result.out
+        path.unlink()
+    result = call(*example("table"))
+    assert result.code == 0, result
+    assert "FD-AlexNet" in result.out
+    assert {name: path.read_bytes() for name, path in files.items()} == held
+
+
+def test_real_faces_and_holes_by_path(call: Call, tmp_path: Path) -> None:
+    make_folders(tmp_path)
+    given = ["--faces", "CelebAMask-HQ", "--holes", "irregular-masks"]
+    result = call("train", "context-encoder", "--out", "run", *given, *TINY)
+    assert result.code == 0, result
+    about = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert about["data"]["face_count"] == 3
+    assert "CelebAMask-HQ" in about["data"]["faces"]
+
+
+# --------------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("train magic --out run", "unknown method 'magic'"),
+        ("train telea --out run", "not trained"),
+        ("train gated-conv --out run --preset huge", "unknown preset 'huge'"),
+        ("train gated-conv --out run --set batch", "not NAME=VALUE"),
+        ("train gated-conv --out run --set speed=3", "no option 'speed'"),
+        ("train gated-conv --out run --set batch=fast", "batch is 'fast'"),
+        ("train gated-conv --out run --set size=50", "multiple of 16"),
+        ("train gated-conv --out run --merge all", "unknown merge 'all'"),
+        ("train gated-conv --out run --device tpu", "unknown device 'tpu'"),
+        ("train gated-conv --out run --faces absent", "absent"),
+        ("train gated-conv --out run --set faces=2 --holes absent", "absent"),
+        ("train facial-style --out run --set faces=2 --weights absent", "absent"),
+        ("evaluate absent --out a.json", "absent"),
+        ("evaluate mean-fill --out a.json --pairs absent.csv", "absent.csv"),
+        ("reproduce --out out --set speed=3", "unknown setting 'speed'"),
+        ("reproduce --out out --rows some", "unknown rows 'some'"),
+        ("table absent", "absent: there is no such file or folder"),
+        ("table .", "no results record"),
+        ("table . --view side", "unknown view 'side'"),
+        ("inpaint absent.png --hole b.png --out c.png --weights d", ".png"),
+        ("data toy --out out --split dev", "split"),
+        ("data prepare --out out", "nothing to prepare"),
+        ("data prepare --out out --faces absent", "absent"),
+        ("data prepare --out out --holes absent", "absent"),
+        ("data check absent", "absent"),
+    ],
+)
+def test_errors_end_with_one_line_and_code_2(arguments: str, said: str, call: Call, tmp_path: Path) -> None:
+    result = call(*arguments.split())
+    assert result.code == 2, result
+    lines = [line for line in result.err.splitlines() if " left " not in line]  # but the progress bar
+    assert len(lines) == 1, result.err
+    assert lines[0].startswith("Error: ")
+    assert said in lines[0]
+    assert "Traceback" not in result.err + result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("train gated-conv --out run --speed 3", "No such option: --speed"),
+        ("train gated-conv", "Missing option '--out'"),
+        ("train --out run", "Missing argument"),
+        ("fly", "No such command 'fly'"),
+        ("data toy --out out --count 0", "--count"),
+        ("data toy --out out --count many", "Invalid value for '--count'"),
+        ("train gated-conv --out run --seed -1", "--seed"),
+    ],
+)
+def test_misspelt_commands_say_what_is_wrong(arguments: str, said: str, call: Call) -> None:
+    result = call(*arguments.split())
+    assert result.code == 2
+    assert said in re.sub(r"\x1b\[[0-9;]*m", "", result.err)
+    assert "Traceback" not in result.err
+
+
+def test_nothing_given_shows_the_help(call: Call) -> None:
+    for arguments in ((), ("data",)):
+        result = call(*arguments)
+        assert result.code in (0, 2)
+        assert "Usage:" in result.out + result.err
+
+
+def test_ctrl_c_says_how_to_go_on(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["train", "context-encoder", "--out", "run", *TINY, "--set", "images=20"]
+    step = training._Run.step
+
+    def interrupted(self: training._Run, number: int, steps: int, feed: training.Feed) -> object:
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, number, steps, feed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Run, "step", interrupted)
+        result = call(*words)
+    assert result.code == 130
+    assert "The same command goes on where it was." in result.err
+    assert "Traceback" not in result.err
+    assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000003"]
+    assert call(*words).code == 0
+    assert (tmp_path / "run" / "generator.safetensors").exists()
+
+
+# ------------------------------------------------------------------------------------------------- settings
+
+
+def test_settings_go_to_the_preset_or_to_the_method() -> None:
+    config = cli._config(
+        "facial-style", "smoke", "none", 3, ["batch=8", "lr=0.001", "gan=hinge", "style=0", "mask_beta=false"]
+    )
+    assert (config.preset.batch, config.preset.lr, config.seed, config.merge) == (8, 0.001, 3, "none")
+    assert config.options == {"gan": "hinge", "style": 0, "mask_beta": False}
+    assert cli._config("gated-conv", "smoke", "regions", 0, None).options == {}
