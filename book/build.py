@@ -6,8 +6,10 @@ python book/build.py --out _build
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,20 +40,19 @@ def build(
     """
     out = out.resolve()
     place = out.parent if out.name == "_build" else out
-    command = [
-        sys.executable,
-        "-c",
-        _JUPYTER_BOOK,
-        "build",
-        str(root),
-        "--path-output",
-        str(place),
-    ]
+    made = place / "_build"
+    made.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-c", _JUPYTER_BOOK, "build", str(root), "--path-output", str(place)]
     command += ["-W", "-n", "--keep-going"] + (["-q"] if quiet else [])
     environment = os.environ | {"CHAPTER_PARAMETERS": json.dumps(parameters or {})}
-    if subprocess.run(command, env=environment).returncode:
-        raise SystemExit("the book was not built: see above")
-    return place / "_build" / "html" / "index.html"
+    with open(made / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two builds in one folder take turns
+        # Pages are written afresh: a page read earlier would not warn again, and one taken out would stay.
+        for old in ("html", ".doctrees"):
+            shutil.rmtree(made / old, ignore_errors=True)
+        if subprocess.run(command, env=environment).returncode:
+            raise SystemExit("the book was not built: see above")
+    return made / "html" / "index.html"
 
 
 def main() -> None:

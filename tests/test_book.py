@@ -1,0 +1,337 @@
+"""The book: it builds without a warning, stands alone, runs again with the same outputs, and keeps its form."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import unquote, urldefrag
+
+import nbformat
+import numpy as np
+import pytest
+from books import BOOK, PAGES, ROOT, build, built_book, chapters, tiny_book
+from PIL import Image
+
+from faceinpaint import equations
+from faceinpaint.faces.toy import toy_faces
+
+EXECUTED = [page for page in PAGES if chapters.is_chapter(ROOT / f"{page}.md")]
+TEXTS = {page: (ROOT / f"{page}.md").read_text(encoding="utf-8") for page in PAGES if (ROOT / f"{page}.md").exists()}
+
+BOOK_IS_COMPLETE = False
+"""Whether every equation has its chapter; set when the last one is written."""
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory) -> Path:
+    return built_book(tmp_path_factory)
+
+
+# --- form -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_of_the_contents_is_there(page):
+    assert (ROOT / f"{page}.md").exists()
+
+
+def tags() -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for page, text in TEXTS.items():
+        for number in re.findall(r"\\tag\{(\d+)\}", text):
+            found.setdefault(int(number), []).append(page)
+    return found
+
+
+def test_no_equation_stands_in_two_chapters():
+    assert {n: pages for n, pages in tags().items() if len(pages) > 1} == {}
+    assert set(tags()) <= set(range(1, equations.COUNT + 1))
+
+
+@pytest.mark.skipif(not BOOK_IS_COMPLETE, reason="the book has chapters still to come")
+def test_every_equation_has_its_chapter():
+    assert sorted(tags()) == list(range(1, equations.COUNT + 1))
+
+
+def test_every_equation_has_a_label():
+    for number, (page, *_) in tags().items():
+        assert f"(eq-{number})=\n" in TEXTS[page], f"{page}: ({number}) has no label (eq-{number})="
+
+
+@pytest.mark.parametrize("page", sorted({page for pages in tags().values() for page in pages}))
+def test_a_chapter_with_an_equation_has_the_form_of_a_chapter(page):
+    text = TEXTS[page]
+    opening = text.split("\n# ", 1)[1].split("```", 1)[0]
+    assert "?" in opening, "it begins with a question"
+    assert ":tags: [parameters]" in text
+    assert "show.source(" in text
+    assert re.search(r"show\.(explore|frames|compare)\(", text), "something to move"
+    check = text.split("\n## Check", 1)[1].split("\n## ", 1)[0]
+    assert "assert" in check
+    exercises = text.split("\n## Exercises", 1)[1]
+    assert 2 <= exercises.count(":class: dropdown") <= 4
+    assert text.index("\n## Check") < text.index("\n## Exercises")
+
+
+@pytest.mark.parametrize("page", EXECUTED)
+def test_code_of_a_chapter_fits_the_page(page):
+    for cell in chapters.as_notebook(ROOT / f"{page}.md").cells:
+        if cell.cell_type == "code" and "hide-input" not in cell.metadata.get("tags", []):
+            assert [line for line in cell.source.splitlines() if len(line) > 84] == []
+
+
+# --- the chain: jupytext, papermill, nbval --------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_chapters_run_with_other_parameters(tmp_path):
+    faces = toy_faces(68, 64)
+    for folder, arrays in (("images", faces.images), ("labels", faces.labels)):
+        (tmp_path / "faces" / "test" / folder).mkdir(parents=True)
+        for name, array in zip(faces.ids, arrays, strict=True):
+            Image.fromarray(np.asarray(array)).save(tmp_path / "faces" / "test" / folder / f"{name}.png")
+    parameters = {"PRESET": "smoke", "FACES": str(tmp_path / "faces")}
+    out = tmp_path / "regions.ipynb"
+    assert chapters.run(BOOK / "regions.md", out, "a key", parameters, 1)
+    assert not chapters.run(BOOK / "regions.md", out, "a key", parameters, 1)
+    cells = nbformat.read(out, as_version=4).cells
+    (injected,) = [cell for cell in cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    assert str(tmp_path / "faces") in injected.source
+    assert "All damage found" in json.dumps(cells)
+
+
+@pytest.mark.slow
+def test_a_failing_cell_is_named(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A page\n\n```{code-cell}\nassert 1 + 1 == 3, 'no'\n```\n", encoding="utf-8")
+    with pytest.raises(chapters.ChapterError, match=r"page\.md[\s\S]*no"):
+        chapters.run(page, tmp_path / "out" / "page.ipynb", "key", {}, 1)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_second_run_gives_the_same_outputs(book, tmp_path):
+    # The place of a chapter: its neighbours and the data are where it looks for them.
+    for path in ROOT.iterdir():
+        if path.name != "book" and not path.name.startswith((".", "_build")):
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "book").mkdir()
+    for path in BOOK.iterdir():
+        (tmp_path / "book" / path.name).symlink_to(path)
+    names = []
+    for page in EXECUTED:
+        notebook = nbformat.read(book / "notebooks" / f"{page}.ipynb", as_version=4)
+        for cell in notebook.cells:
+            if "remove-stderr" in cell.metadata.get("tags", []):
+                cell.source = "# NBVAL_IGNORE_OUTPUT\n" + cell.source
+        names.append(f"{page}.ipynb")
+        nbformat.write(notebook, tmp_path / names[-1])
+    jobs = min(len(names), os.cpu_count() or 1) if "PYTEST_XDIST_WORKER" not in os.environ else 1
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", "-q"]
+    command += [f"--nbval-sanitize-with={BOOK / 'nbval.cfg'}", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    command += ["-n", str(jobs), "--dist", "loadfile", "--tb=short", *names]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")} | {"OMP_NUM_THREADS": "1"}
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert finished.returncode == 0, finished.stdout[-6000:] + finished.stderr[-2000:]
+
+
+PAGE = """# Page {0}
+
+```{{code-cell}}
+from pathlib import Path
+
+with open("../runs", "a") as file:
+    file.write("{0}")
+print("{1}", Path("../faceinpaint/value.py").read_text(), Path("../data/value.txt").read_text())
+```
+"""
+
+
+@pytest.mark.slow
+def test_a_chapter_runs_again_when_its_code_the_library_or_the_data_changed(tmp_path):
+    root = tiny_book(tmp_path / "root", {"one": PAGE.format("one", "a"), "two": PAGE.format("two", "b")})
+    library, data, runs = root / "faceinpaint" / "value.py", root / "data" / "value.txt", root / "runs"
+    library.write_text("library1")
+    data.write_text("data1")
+
+    def ran() -> set[str]:
+        runs.write_text("")
+        build(tmp_path / "_build", root)
+        return {name for name in ("one", "two") if name in runs.read_text()}
+
+    def page(name: str) -> str:
+        return (tmp_path / "_build" / "html" / "book" / f"{name}.html").read_text(encoding="utf-8")
+
+    assert ran() == {"one", "two"}
+    assert "a library1 data1" in page("one")
+    one = root / "book" / "one.md"
+    one.write_text(one.read_text().replace("# Page", "# The page"))
+    (root / "data" / "raw" / "photograph").write_text("downloaded")
+    assert ran() == set(), "neither text nor downloads are code"
+    assert "The page one" in page("one")
+    one.write_text(one.read_text().replace('"a"', '"A"'))
+    assert ran() == {"one"}
+    assert "A library1 data1" in page("one")
+    library.write_text("library2")
+    assert ran() == {"one", "two"}
+    assert "b library2 data1" in page("two")
+    data.write_text("data2")
+    assert ran() == {"one", "two"}
+    assert "b library2 data2" in page("two")
+
+
+def test_source_hash_sees_names_and_contents_and_no_caches(tmp_path):
+    for name in ("faceinpaint/a.py", "data/cache/x", "faceinpaint/__pycache__/a.pyc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    first = chapters.source_hash(tmp_path)
+    (tmp_path / "data/cache/x").write_text("2")
+    (tmp_path / "faceinpaint/__pycache__/a.pyc").write_text("2")
+    assert chapters.source_hash(tmp_path) == first
+    (tmp_path / "faceinpaint/a.py").rename(tmp_path / "faceinpaint/b.py")
+    assert chapters.source_hash(tmp_path) != first
+
+
+def test_a_page_that_reads_the_others_depends_on_them(tmp_path):
+    page = tmp_path / "index.md"
+    page.write_text("# I\n\n```{code-cell}\n:tags: [reads-book]\n1\n```\n")
+    (tmp_path / "other.md").write_text("1")
+    first = chapters.chapter_key(page, "", {})
+    (tmp_path / "other.md").write_text("2")
+    assert chapters.chapter_key(page, "", {}) != first
+    assert chapters.chapter_key(page, "", {"PRESET": "gpu"}) != chapters.chapter_key(page, "", {})
+
+
+# --- notebooks that stand alone -------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_notebooks_lie_beside_the_pages_with_outputs_and_an_install_cell(book):
+    for page in EXECUTED:
+        notebook = nbformat.read(book / "html" / "notebooks" / f"{Path(page).name}.ipynb", as_version=4)
+        nbformat.validate(notebook)
+        first = notebook.cells[0]
+        assert "pip" in first.source
+        compile(first.source, page, "exec")
+        assert any(cell.get("outputs") for cell in notebook.cells)
+        text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+        assert not re.search(r"^(:{3,}|`{3,})\{(admonition|note|warning|tip)", text, re.M), page
+        assert "{cite}" not in text
+
+
+def test_markdown_of_notebooks_is_plain():
+    text = (
+        "(a-label)=\n## Title\n\nSee [(14)](#eq-14), {cite}`sean` and {ref}`here <a-label>`.\n\n"
+        "1. Why?\n\n   ```{admonition} Solution\n   :class: dropdown\n   Because.\n   ```\n\n"
+        ":::{note}\nMind.\n:::\n\n```python\nx = 1\n```\n"
+    )
+    plain = chapters.plain_markdown(text)
+    assert "a-label" not in plain
+    assert "See (14), *sean* and *here*." in plain
+    assert "<details><summary><b>Solution</b></summary>" in plain
+    assert "Because." in plain
+    assert "**Note**\n\nMind." in plain
+    assert "```python\nx = 1\n```" in plain
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------
+
+
+class _Page(HTMLParser):
+    """What a page loads, where it links to, and what can be linked to."""
+
+    LOADING: ClassVar = {
+        "script": "src",
+        "link": "href",
+        "img": "src",
+        "iframe": "src",
+        "source": "src",
+        "object": "data",
+    }
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.unnamed: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if given.get("id"):
+            self.ids.append(given["id"])
+        place = given.get(self.LOADING.get(tag, ""))
+        # A link of the head loads something unless it only says how pages belong together.
+        if place and (tag != "link" or given.get("rel") not in ("next", "prev", "index", "search", "canonical")):
+            self.loads.append(place)
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"])
+        if tag == "img" and "alt" not in given:
+            self.unnamed.append(place)
+
+
+def pages(book: Path) -> dict[Path, _Page]:
+    html = book / "html"
+    return {p.relative_to(html): _Page(p.read_text(encoding="utf-8")) for p in html.rglob("*.html")}
+
+
+@pytest.mark.slow
+def test_every_page_is_built_and_loads_only_its_own_files(book):
+    found = pages(book)
+    assert {Path(f"{page}.html") for page in PAGES} <= set(found)
+    for name, page in found.items():
+        for place in page.loads:
+            if place.startswith("data:"):
+                continue
+            assert not re.match(r"(\w+:)?//", place), f"{name} loads {place}"
+            file = (book / "html" / name).parent / unquote(place.split("?")[0].split("#")[0])
+            assert file.exists(), f"{name} loads {place}, which is missing"
+
+
+@pytest.mark.slow
+def test_links_hold(book):
+    found = pages(book)
+    for name, page in found.items():
+        for link in page.links:
+            if re.match(r"(\w+:|//)", link):
+                continue
+            place, anchor = urldefrag(link)
+            target = Path(os.path.normpath(name.parent / unquote(place))) if place else name
+            assert (book / "html" / target).exists(), f"{name} links to {link}"
+            if anchor and target in found:
+                assert unquote(anchor) in found[target].ids, f"{name} links to {link}"
+
+
+@pytest.mark.slow
+def test_pictures_are_described(book):
+    for page in PAGES:
+        assert pages(book)[Path(f"{page}.html")].unnamed == []
+
+
+@pytest.mark.slow
+def test_style_sheets_and_scripts_ask_no_other_host(book):
+    outside = re.compile(
+        r"""(?:@import\s+(?:url\()?|url\()["']?(?:https?:)?//"""
+        r"""|(?:import|fetch|importScripts|open)\(\s*["'`](?:https?:)?//"""
+        r"""|\.(?:src|href)\s*=\s*["'`](?:https?:)?//"""
+    )
+    for path in (book / "html").rglob("*"):
+        if path.suffix in (".css", ".js", ".html", ".svg"):
+            text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8", errors="replace"), flags=re.S)
+            hit = outside.search(text)
+            assert hit is None, f"{path.name}: ...{text[max(0, hit.start() - 60) : hit.end() + 60]}..."
+
+
+def test_scripts_carried_along_have_their_licences():
+    for folder in (BOOK / "_vendor").iterdir():
+        if folder.is_dir():
+            assert (folder / "LICENSE").exists()
+            assert f"`{folder.name}/`" in (BOOK / "_vendor" / "README.md").read_text(encoding="utf-8")
+    assert not (BOOK / "_static").exists(), "Jupyter Book would add its scripts to every page"

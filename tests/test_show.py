@@ -1,0 +1,309 @@
+"""Figures of the book: what they hold, that they stand alone, and that bad input is refused."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from faceinpaint import masks, regions, show
+from faceinpaint.errors import DataError
+from faceinpaint.faces.toy import toy_faces
+
+
+@pytest.fixture(scope="module")
+def face():
+    drawn = toy_faces(2, 32)
+    return drawn.images, regions.merge_classes(drawn.labels)
+
+
+@pytest.fixture(scope="module")
+def records():
+    def record(title, given, offset):
+        bins = {
+            name: {"psnr": {"mean": 30.0 + i + offset, "low": 29.0 + i, "high": 31.0 + i + offset}}
+            for i, name in enumerate(masks.BIN_NAMES)
+        }
+        errors = {name: {"l1": 0.1, "hole_pixels": 5} for name in show.OTHER_AND_REGIONS}
+        errors["ears"] = {"l1": None, "hole_pixels": 0}
+        return {"title": title, "map": given, "images": {"composited": bins}, "regions": errors}
+
+    return [record("CE", None, 0), record("Ours", "true", 1)]
+
+
+LOG = [{"step": i, "images": 8 * i, "reconstruction": 1 / (1 + i), "generator": 2.0, "gradient": 3.0} for i in range(9)]
+
+
+@pytest.fixture(scope="module")
+def figures(face, records):
+    images, labels = face
+    hole = masks.box(32, np.random.default_rng(0))
+    matrix = torch.arange(256 * 9).reshape(1, 256, 9).sin()
+    return {
+        "faces": show.faces(list(images), ["one", "two"]),
+        "rows": show.faces([list(images), list(images)], ["one", "two"]),
+        "regions": show.regions(labels[0], images[0]),
+        "maps": show.regions(list(labels)),
+        "overlay": show.overlay(images[0], labels[0]),
+        "hole": show.hole(images[0], hole),
+        "damage": show.damage(labels[0], hole, images[0]),
+        "style_matrix": show.style_matrix(matrix),
+        "style_distances": show.style_distances(matrix),
+        "features": show.features(torch.randn(1, 4, 8, 8), torch.randn(4, 8, 8)),
+        "curves": show.curves(LOG),
+        "by_bin": show.by_bin(records),
+        "region_errors": show.region_errors(records),
+        "lines": show.lines([1, 2], {"a": [1, 2], "b": [2, 1]}, xlabel="x", ylabel="y", alt="Two lines cross."),
+        "bars": show.bars({"eyes": 1.0, "hair": 2.0}, xlabel="share"),
+        "frames": show.frames(list(images), "face", ["first", "second"]),
+        "compare": show.compare(images[0], images[1]),
+        "explore": show.explore(lambda i: images[i], "face", [0, 1]),
+    }
+
+
+def test_every_figure_is_described(figures):
+    for name, figure in figures.items():
+        text = figure._repr_html_()
+        assert len(figure.alt) > 10, name
+        assert repr(figure) == figure.alt
+        assert html.escape(figure.alt, quote=True) in text, name
+        for img in re.findall(r"<img[^>]*>", text):
+            assert re.search(r'alt="[^"]+"', img), name
+        for svg in re.findall(r"<svg[^>]*>", text):
+            assert 'role="img"' in svg, name
+            assert re.search(r'aria-label="[^"]+"', svg), name
+
+
+def test_figures_need_nothing_else(figures):
+    for name, figure in figures.items():
+        text = figure._repr_html_()
+        places = re.findall(r"""(?:src|href)=["']([^"']+)""", text) + re.findall(r"url\(([^)]+)\)", text)
+        assert all(place.startswith(("data:", "#")) for place in places), name
+        assert "<script" not in text, name
+
+
+def test_figures_are_well_formed_and_have_no_id_twice(figures):
+    for name, figure in figures.items():
+        body = re.sub(r"<(img|input)([^>]*?)/?>", r"<\1\2/>", figure._repr_html_()).replace(" hidden>", ' hidden="">')
+        tree = ElementTree.fromstring(f"<div>{body}</div>")
+        ids = [node.get("id") for node in tree.iter() if node.get("id")]
+        assert len(ids) == len(set(ids)), name
+
+
+def test_plots_take_the_text_colour_and_no_background(figures):
+    for name in ("curves", "by_bin", "region_errors", "bars", "lines", "style_matrix", "features"):
+        svg = figures[name].body
+        assert "currentColor" in svg, name
+        assert "#010203" not in svg, name
+        assert "#ffffff" not in svg or name == "style_matrix", name
+        assert "font-family" not in svg, name
+
+
+def test_figures_are_the_same_every_time(face, figures, records):
+    again = {"bars": show.bars({"eyes": 1.0, "hair": 2.0}, xlabel="share"), "by_bin": show.by_bin(records)}
+    for name, figure in again.items():
+        assert figure._repr_html_() == figures[name]._repr_html_()
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+def pictures_of(figure) -> list[np.ndarray]:
+    found = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", figure.body)
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(code))).convert("RGB")) for code in found]
+
+
+def test_pixels_accepts_arrays_and_tensors():
+    picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    tensor = torch.from_numpy(picture).permute(2, 0, 1).float() / 127.5 - 1
+    for form in (picture, tensor, tensor[None]):
+        np.testing.assert_array_equal(show.pixels(form), picture)
+    grey = show.pixels(torch.zeros(1, 8, 8))
+    assert grey.shape == (8, 8, 3)
+    assert (grey == 128).all()
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((8, 8)), np.zeros((8, 8, 3)), torch.zeros(2, 3, 8, 8), torch.zeros(5, 8, 8), torch.zeros(8, 8)]
+)
+def test_pixels_refuses_what_is_no_picture(bad):
+    with pytest.raises(DataError, match="not one picture"):
+        show.pixels(bad)
+
+
+def test_faces_come_back_exactly(face, figures):
+    for shown, given in zip(pictures_of(figures["faces"]), face[0], strict=True):
+        np.testing.assert_array_equal(shown, given)
+    assert "repeat(2," in figures["rows"].body
+
+
+def test_regions_are_drawn_in_their_colours(face, figures):
+    colours = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in regions.REGION_COLOURS])
+    _, drawn = pictures_of(figures["regions"])
+    np.testing.assert_array_equal(drawn, colours[face[1][0]])
+    for i in np.unique(face[1][0]):
+        assert regions.REGION_COLOURS[i] in figures["regions"].body
+        assert show.OTHER_AND_REGIONS[i] in figures["regions"].body
+
+
+def test_overlay_leaves_other_alone(face, figures):
+    (drawn,) = pictures_of(figures["overlay"])
+    outside = face[1][0] == 0
+    np.testing.assert_array_equal(drawn[outside], face[0][0][outside])
+    assert (drawn[~outside] != face[0][0][~outside]).any()
+
+
+def test_hole_hides_exactly_the_hole(face):
+    hole = masks.box(32, np.random.default_rng(1))
+    shown = show.with_hole(face[0][0], hole)
+    np.testing.assert_array_equal(shown[hole == 0], face[0][0][hole == 0])
+    assert set(np.unique(shown[hole == 1])) == {118, 158}
+
+
+def test_damage_names_the_damaged_regions(face):
+    labels = np.zeros((8, 8), np.uint8)
+    labels[:4], labels[4:] = 1, 7
+    hole = np.zeros((8, 8), np.uint8)
+    hole[0, :2] = 1
+    figure = show.damage(labels, hole)
+    assert repr(figure) == "The hole damages skin of 2 regions."
+    assert "skin: 6% lost" in figure.body
+    assert "hair: whole" in figure.body
+    (drawn,) = pictures_of(figure)
+    assert (drawn[4:] == 128).all()  # whole regions are grey
+
+
+def test_features_share_a_scale(figures):
+    assert figures["features"].body.count("<image") == 8
+
+
+def test_style_distances_name_the_closest():
+    matrix = np.zeros((256, 9))
+    matrix[:, :] = np.arange(9) ** 2
+    assert "closest are skin and nose" in repr(show.style_distances(matrix))
+
+
+@pytest.mark.parametrize("bad", [torch.zeros(2, 256, 9), torch.zeros(256)])
+def test_style_matrix_refuses_what_is_none(bad):
+    with pytest.raises(DataError, match="not one style matrix"):
+        show.style_matrix(bad)
+
+
+def test_a_map_of_several_faces_is_refused(face):
+    with pytest.raises(DataError, match="not one map"):
+        show.regions(face[1])
+
+
+# --- results --------------------------------------------------------------------------------------------------------
+
+
+def test_curves_reads_a_log(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in LOG), encoding="utf-8")
+    assert repr(show.curves(path)) == repr(show.curves(LOG))
+    assert "reconstruction from 1 to 0.111" in repr(show.curves(LOG))
+    assert "gradient" not in repr(show.curves(LOG))
+
+
+def test_curves_refuses_missing_empty_and_broken_logs(tmp_path):
+    (tmp_path / "empty").touch()
+    (tmp_path / "broken").write_text("{", encoding="utf-8")
+    for name, what in (("missing", "cannot be read"), ("empty", "empty"), ("broken", "cannot be read")):
+        with pytest.raises(DataError, match=what):
+            show.curves(tmp_path / name)
+
+
+def test_results_name_rows_and_their_maps(figures):
+    for name in ("by_bin", "region_errors"):
+        assert "Ours (true map)" in figures[name].body
+        assert "CE" in repr(figures[name])
+    for name in masks.BIN_NAMES:
+        assert name in figures["by_bin"].body
+
+
+# --- things to move -------------------------------------------------------------------------------------------------
+
+
+def test_frames_hold_all_pictures_and_show_one(face, figures):
+    body = figures["frames"].body
+    assert len(pictures_of(figures["frames"])) == 2
+    assert body.count('class="fi-frame" hidden') == 1
+    assert 'type="range" min="0" max="1" value="0"' in body
+    assert 'aria-valuetext="first"' in body
+    assert "<label" in body
+
+
+def test_frames_of_figures_keep_their_descriptions():
+    made = [show.bars({"eyes": i}, xlabel="n") for i in (1, 2)]
+    body = show.frames(made, "n").body
+    for figure in made:
+        assert figure.alt in body
+
+
+@pytest.mark.parametrize(("pictures", "values"), [(1, ["a", "b"]), (0, [])])
+def test_frames_refuses_a_wrong_number_of_values(face, pictures, values):
+    with pytest.raises(DataError, match="values"):
+        show.frames(list(face[0][:pictures]), "x", values)
+
+
+def test_compare_refuses_two_sizes(face):
+    with pytest.raises(DataError, match="laid over"):
+        show.compare(face[0][0], face[0][0][:16])
+
+
+def test_a_live_slider_draws_again(face):
+    pytest.importorskip("ipywidgets")
+    drawn = []
+
+    def draw(i):
+        drawn.append(i)
+        return face[0][i]
+
+    widget = show.explore(draw, "face", [0, 1], live=True)
+    widget.children[0].value = 1
+    assert drawn[-1] == 1
+
+
+def test_text_is_escaped(face):
+    figure = show.faces([face[0][0]], ['<b>"&'], alt='<i>"')
+    assert "<b>" not in figure._repr_html_()
+    assert "<i>" not in figure._repr_html_()
+
+
+# --- source ---------------------------------------------------------------------------------------------------------
+
+
+def test_source_is_the_code_with_its_place():
+    shown = show.source(regions.merge_classes)
+    assert re.fullmatch(r"faceinpaint/regions\.py, line \d+", repr(shown))
+    assert shown.code.startswith("def merge_classes(")
+    line = int(repr(shown).split()[-1])
+    with open(regions.__file__, encoding="utf-8") as file:
+        assert "def merge_classes(" in file.read().splitlines()[line - 1]
+    text = shown._repr_markdown_()
+    assert text.count("```") == 2
+    assert "```python\n" in text
+
+
+def test_source_of_a_method_is_dedented_and_can_drop_its_docstring():
+    shown = show.source(show.Figure.__init__, docstring=False)
+    assert shown.code.startswith("def __init__(")
+    bare = show.source(regions.damaged_regions, docstring=False).code
+    assert '"""' not in bare
+    assert "scatter_add_" in bare
+    compile(bare, "bare", "exec")
+
+
+def test_source_without_a_docstring_is_kept_whole():
+    def plain():
+        return 1
+
+    assert show.source(plain, docstring=False).code == "def plain():\n    return 1"
