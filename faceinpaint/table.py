@@ -269,6 +269,7 @@ def write(records: Sequence[dict[str, Any]], out: str | Path) -> list[Path]:
 
 
 _STYLE = """<meta name=viewport content="width=device-width">
+<meta http-equiv=Content-Security-Policy content="default-src 'none'; style-src 'unsafe-inline'">
 <style>
 :root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem; overflow-x: auto }
