@@ -60,7 +60,9 @@ def index(package: Path | None = None) -> list[Equation]:
     return sorted(found, key=lambda e: e.number)
 
 
-def _documented(node: ast.AST, name: str = "") -> Iterator[tuple[str, ast.Module | ast.ClassDef | ast.FunctionDef]]:
+def _documented(
+    node: ast.AST, name: str = ""
+) -> Iterator[tuple[str, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]]:
     """The module and every class and function in it, with dotted names."""
     if isinstance(node, ast.Module):
         yield name, node

@@ -82,9 +82,6 @@ class Step(NamedTuple):
     options: dict[str, Any]
 
 
-Loss = Callable[[Step], dict[str, Tensor]]
-
-
 @dataclass(frozen=True)
 class Method:
     """One row of the comparison table.
@@ -95,7 +92,8 @@ class Method:
         generator: class of the generator.
         sizes: its width arguments at a preset.
         critic: builds the critic, given the preset; None if there is none.
-        generator_loss, critic_loss: weighted terms by name; the loss is their sum. A method without is not trained.
+        generator_loss, critic_loss: from a :class:`Step` to weighted terms by name; the loss is their sum. A method
+            without is not trained.
         options: loss options and their defaults.
         lr: learning rate of the paper; critic_lr: that of the critic as a multiple of it.
         betas: of Adam.
@@ -108,8 +106,8 @@ class Method:
     generator: type[nn.Module]
     sizes: Callable[[Preset], dict[str, Any]]
     critic: Callable[[Preset], nn.Module] | None = None
-    generator_loss: Loss | None = None
-    critic_loss: Loss | None = None
+    generator_loss: Any = None
+    critic_loss: Any = None
     options: dict[str, Any] = field(default_factory=dict)
     lr: float = 1e-4
     critic_lr: float = 1.0
@@ -128,7 +126,8 @@ class Method:
             for p in inspect.signature(self.generator).parameters.values()
             if p.name not in ("n", "size") and p.default is not p.empty
         }
-        model, loss = {}, dict(self.options)
+        model: dict[str, Any] = {}
+        loss = dict(self.options)
         for name, value in given.items():
             if name not in of_model and name not in self.options:
                 known = ", ".join([*of_model, *self.options]) or "none"

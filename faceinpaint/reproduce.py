@@ -221,9 +221,9 @@ def _reproduce(
         for row in rows:
             record = out / "records" / f"{row.key}.json"
             fill = METHODS[row.method].generator
-            network, about = trained.get(row.run or row.key) or (fill(), None)
-            parser, parser_about = trained[PARSER.name] if row.map == "predicted" else (None, None)
-            made = Row(row.key, row.title, row.method, network, preset, row.merge, row.map, about, parser, parser_about)
+            used: tuple[Any, Any] = trained.get(row.run or row.key) or (fill(), None)
+            parser = trained[PARSER.name] if row.map == "predicted" else (None, None)
+            made = Row(row.key, row.title, row.method, used[0], preset, row.merge, row.map, used[1], *parser)
             if _done(record, made, test, lpips, sources.inception):
                 bar.advance(whole, measuring[row.key] * len(test.pairs))
                 continue

@@ -115,7 +115,7 @@ def source(thing: Any, *, docstring: bool = True) -> Source:
     if not docstring and inspect.getdoc(thing):
         code = _without_docstring(code)
     package = thing.__module__.split(".")[0]
-    parts = Path(inspect.getsourcefile(thing)).parts
+    parts = Path(inspect.getsourcefile(thing) or "").parts
     at = len(parts) - 1 - parts[::-1].index(package) if package in parts else len(parts) - 1
     return Source(code, f"{'/'.join(parts[at:])}, line {start}")
 
@@ -123,7 +123,8 @@ def source(thing: Any, *, docstring: bool = True) -> Source:
 def _without_docstring(code: str) -> str:
     import ast
 
-    body = ast.parse(code).body[0].body
+    (definition,) = ast.parse(code).body
+    body = getattr(definition, "body", [])
     if len(body) < 2:
         return code
     lines = code.splitlines()
@@ -188,7 +189,8 @@ def _legend(names: Sequence[str], colours: Sequence[str]) -> str:
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:
-    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return red, green, blue
 
 
 _PALETTE = np.array([_rgb(c) for c in REGION_COLOURS], np.uint8)
@@ -359,7 +361,7 @@ def canvas(width: float = 4.6, height: float = 2.9, rows: int = 1, columns: int 
     return made, axes
 
 
-_RC = {
+_RC: Any = {
     "font.size": 9, "axes.titlesize": 9, "axes.titlelocation": "left", "figure.facecolor": "none",
     "axes.facecolor": "none", "savefig.facecolor": "none", "text.color": _INK, "axes.labelcolor": _INK,
     "axes.edgecolor": _INK, "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False,
@@ -389,8 +391,8 @@ def plot(figure: Any, alt: str, caption: str = "") -> Figure:
     svg = re.sub(r"""(font-family|font):[^;"]*(['"])?[^;"]*;?""", _font, svg)
     used = set(re.findall(r"(?:url\(#|href=\"#)([\w-]+)", svg))
     svg = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
-    size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg)
-    svg = svg.replace(size[0], f'role="img" aria-label="{html.escape(alt, quote=True)}"', 1)
+    size = re.search(r'width="[\d.]+pt" height="[\d.]+pt"', svg)
+    svg = svg.replace(size[0] if size else "", f'role="img" aria-label="{html.escape(alt, quote=True)}"', 1)
     return Figure(re.sub(r"\n\s*", "\n", svg), alt, caption, f"{6.6 * figure.get_figwidth():.1f}rem")
 
 

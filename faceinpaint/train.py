@@ -196,9 +196,11 @@ def launch(preset: Preset, accelerator: str = "cpu", devices: int | str = 1) -> 
     # Buffers need no broadcast: all processes compute the same ones, and one that changed between two passes through
     # a critic would spoil their gradients.
     known = inspect.signature(DistributedDataParallel).parameters
-    several = DDPStrategy(**{next(n for n in ("forward_sync_buffers", "broadcast_buffers") if n in known): False})
+    keep: dict[str, Any] = {next(n for n in ("forward_sync_buffers", "broadcast_buffers") if n in known): False}
+    several = DDPStrategy(**keep)
+    precision: Any = preset.precision
     fabric = Fabric(
-        accelerator=accelerator, devices=devices, num_nodes=nodes, precision=preset.precision,
+        accelerator=accelerator, devices=devices, num_nodes=nodes, precision=precision,
         strategy="auto" if devices == 1 and nodes == 1 else several,
     )  # fmt: skip
     fabric.launch()
@@ -333,7 +335,7 @@ class _Run:
             self.bare["critic"] = chosen.critic(p)
         lr = p.lr or chosen.lr
         self.lr = {"generator": lr, "critic": lr * chosen.critic_lr}
-        self.wrapped: dict[str, nn.Module] = {}
+        self.wrapped: dict[str, Any] = {}
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         fast = p.compile and fabric.device.type == "cuda"
         if fast:
@@ -342,9 +344,9 @@ class _Run:
         for kind, network in self.bare.items():
             if fabric.world_size > 1:
                 _share_statistics(network)
-            network.to(fabric.device, memory_format=self.format)
+            network.to(device=fabric.device).to(memory_format=self.format)  # type: ignore[call-overload]
             optimiser = torch.optim.Adam(network.parameters(), self.lr[kind], chosen.betas)
-            compiled = torch.compile(network) if fast else network
+            compiled: Any = torch.compile(network) if fast else network
             self.wrapped[kind], self.optimisers[kind] = fabric.setup(compiled, optimiser)
         self.backbone = backbone.to(fabric.device) if backbone is not None else None
         self.ema = {name: t.detach().clone() for name, t in self.bare["generator"].state_dict().items()}
@@ -369,7 +371,7 @@ class _Run:
                 terms = self.chosen.critic_loss(self._scene(batch, output._replace(image=output.image.detach())))
             if terms:
                 self.optimisers["critic"].zero_grad()
-                fabric.backward(sum(terms.values()))
+                fabric.backward(_total(terms))
                 self.optimisers["critic"].step()
         if critic is None:
             losses = self.chosen.generator_loss(self._scene(batch, output))
@@ -377,7 +379,7 @@ class _Run:
             critic.requires_grad_(False)
             with fabric.no_backward_sync(self.wrapped["critic"], enabled=fabric.world_size > 1):
                 losses = self.chosen.generator_loss(self._scene(batch, output))
-        total = sum(losses.values())
+        total = _total(losses)
         self.optimisers["generator"].zero_grad()
         fabric.backward(total)
         norm = torch.nn.utils.get_total_norm([q.grad for q in generator.parameters() if q.grad is not None])
@@ -506,6 +508,10 @@ class _Run:
         return step
 
 
+def _total(terms: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(terms.values())).sum()
+
+
 class _MeanOfProcesses(torch.autograd.Function):
     """Mean of a tensor over all processes. The loss is their losses' mean, so its gradient is such a mean, too."""
 
@@ -540,9 +546,10 @@ class _SharedBatchNorm2d(nn.BatchNorm2d):
         var = _MeanOfProcesses.apply(centred.square().mean((0, 2, 3)))
         with torch.no_grad():
             count = torch.distributed.get_world_size() * x.numel() / x.shape[1]
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
-            self.num_batches_tracked += 1
+            kept: Any = self  # torch types running statistics as optional; here they are always kept
+            kept.running_mean.lerp_(mean, kept.momentum)
+            kept.running_var.lerp_(var * (count / (count - 1)), kept.momentum)
+            kept.num_batches_tracked += 1
         scale = self.weight * torch.rsqrt(var + self.eps)
         return centred * scale[:, None, None] + self.bias[:, None, None]
 
