@@ -398,7 +398,7 @@ def load(folder: Path, kind: str, names: Sequence[str]) -> tuple[dict[str, Any],
                 if file.read(6) != b"\x93NUMPY":  # numpy would open a ZIP archive too
                     raise ValueError("not an array file")
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # a damaged header makes numpy raise almost anything, from OSError to TokenError
             raise DataError(f"the cache cannot be read ({error})", remedy, path) from None
         if array.dtype != np.uint8:
             raise DataError(f"its type is {array.dtype}, not uint8", remedy, path)

@@ -517,6 +517,7 @@ CACHES: dict[str, Write] = {
     "array cut": bytes_of(lambda b: b[:-100]),
     "array header cut": bytes_of(lambda b: b[:50]),
     "array with a forged shape": bytes_of(lambda b: b.replace(b"(2, 16, 16)", b"(9, 99, 99)")),
+    "array header without end": bytes_of(lambda b: b.replace(b"16)", b"16(")),
     "array header a program": bytes_of(lambda b: b.replace(b"'shape'", b"exit() ")),
     "array of an unknown version": bytes_of(lambda b: b[:6] + b"\x09" + b[7:]),
     "array pickled": bytes_of(lambda b: array_file(np.array([{}, {}], dtype=object), pickled=True)),
