@@ -401,6 +401,15 @@ def test_mean_activation_is_that_of_all_devices(backbone: Backbone) -> None:
     assert two["reconstruction"] == one["reconstruction"]
 
 
+def test_contextual_attention_divides_by_the_share_of_holes_on_all_devices() -> None:
+    s = frozen("contextual-attention")
+    share = s.batch.hole.mean()
+    one = METHODS["contextual-attention"].generator_loss(s)
+    two = METHODS["contextual-attention"].generator_loss(s._replace(mean=lambda x: x.mean() / 2))
+    torch.testing.assert_close(two["hole"], 2 * one["hole"])
+    torch.testing.assert_close(two["known"], one["known"] * (1 - share) / (1 - share / 2))
+
+
 def test_all_devices_ask_for_features_in_one_order(backbone: Backbone) -> None:
     """The order of a set of names differs between processes, and with it whose mean is joined with whose."""
     s = frozen("facial-style", backbone, adversarial=0)
