@@ -165,9 +165,10 @@ def hand_over(path: Path, executed: Path, cache: Path) -> None:
         raw_directive="{raw-cell}",
         path=path,
     )
+    executed_notebook = nbformat.read(executed, as_version=4)
     ran = [
         cell
-        for cell in nbformat.read(executed, as_version=4).cells
+        for cell in executed_notebook.cells
         if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
     ]
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -176,6 +177,9 @@ def hand_over(path: Path, executed: Path, cache: Path) -> None:
         for output in cell.outputs:
             if "execution_count" in output:
                 output["execution_count"] = number
+    for name in ("widgets", "language_info"):
+        if name in executed_notebook.metadata:
+            notebook.metadata[name] = executed_notebook.metadata[name]
     get_cache(str(cache)).cache_notebook_bundle(
         CacheBundleIn(notebook, str(path)), check_validity=False, overwrite=True
     )

@@ -40,9 +40,14 @@ def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
             try:
                 build(out)
             except SystemExit as error:
-                pytest.fail(str(error))
-            shutil.copytree(out / "notebooks", kept, dirs_exist_ok=True)
-            (shared / "done").touch()
+                (shared / "done").write_text(str(error))
+            else:
+                (shared / "done").touch()
+            if (out / "notebooks").exists():
+                shutil.copytree(out / "notebooks", kept, dirs_exist_ok=True)
+    problem = (shared / "done").read_text()
+    if problem:
+        pytest.fail(problem)
     return out
 
 
