@@ -49,8 +49,8 @@ class Preset:
     faces: int = 512
     holes: int = 512
     pairs_per_bin: int = 8
-    images: int = 1_024
-    batch: int = 16
+    images: int = 3_000
+    batch: int = 8
     lr: float | None = 5e-4
     decay: float = 0.3
     ema: float = 0.99
@@ -65,8 +65,8 @@ class Preset:
     backbone: str = "squeezenet1_1"
     precision: str = "32-true"
     compile: bool = False
-    checkpoint_every: int = 512
-    sample_every: int = 512
+    checkpoint_every: int = 500
+    sample_every: int = 1_000
 
 
 PRESETS = {
@@ -74,7 +74,7 @@ PRESETS = {
     for p in (
         Preset("smoke"),
         Preset(
-            "cpu", faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998, checkpoint_every=2_048,
+            "cpu", batch=16, faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998, checkpoint_every=2_048,
             sample_every=8_192,
         ),
         Preset(
