@@ -30,7 +30,7 @@ from faceinpaint.backbones import load_backbone
 from faceinpaint.cache import check
 from faceinpaint.errors import DataError, FaceInpaintError
 from faceinpaint.evaluate import VERSION, load_generator
-from faceinpaint.faces import FaceSet, load_faces, read_labels, read_rgb
+from faceinpaint.faces import FaceSet, celebahq, load_faces, read_labels, read_rgb
 from faceinpaint.faces.celebahq import open_faces, prepare, read_mapping
 from faceinpaint.inpaint import inpaint
 from faceinpaint.masks import (
@@ -47,6 +47,7 @@ from faceinpaint.masks import (
     write_pairs,
 )
 from faceinpaint.presets import preset
+from faceinpaint.reproduce import reproduce
 from faceinpaint.train import Config, train
 
 Write = Callable[[Path], Any]
@@ -781,6 +782,57 @@ def test_damaged_runs_are_not_gone_on_with(tmp_path: Path, run: Path, name: str)
     assert str(out) in str(caught.value)
     assert caught.value.remedy
     assert listing(out) == before
+
+
+def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with weights.claimed(out):
+        assert "another run" in refused(lambda: train(RUN, face_set(), drawn_holes(2, 32), out), tmp_path, out).problem
+        assert "another run" in refused(lambda: reproduce(RUN.preset, out), tmp_path, out).problem
+    with pytest.raises(ZeroDivisionError), weights.claimed(out):
+        _ = 1 / 0
+    with weights.claimed(out):  # free again, however the last one ended
+        assert [p.name for p in out.iterdir()] == [".lock"]
+
+
+def test_what_the_system_refuses_is_said_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused(lambda: train(RUN, face_set(), drawn_holes(2, 32), tmp_path / "file" / "run"), tmp_path, tmp_path / "file")
+
+    def full() -> None:
+        with weights.claimed(tmp_path):
+            raise OSError(28, "No space left on device")
+
+    full_disk = refused_after(full)
+    assert full_disk.problem == "the system refuses it (No space left on device)"
+    assert full_disk.path == tmp_path
+
+
+def refused_after(call: Callable[[], Any]) -> FaceInpaintError:
+    with pytest.raises(FaceInpaintError) as caught:
+        call()
+    return caught.value
+
+
+def test_a_file_that_vanishes_while_it_is_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("good", "gone"):
+        good_pair(tmp_path / "source", name)
+    read = celebahq.sha256_of
+
+    def vanish(path: Path) -> str:
+        if path.stem == "gone":
+            path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(celebahq, "sha256_of", vanish)
+    done = prepare(tmp_path / "source", tmp_path / "out", split="all", size=16)
+    assert done.count == 1
+    assert done.skipped == [
+        {
+            "file": str(tmp_path / "source" / "images" / "gone.png"),
+            "reason": "the system refuses it (No such file or directory)",
+        }
+    ]
 
 
 NETWORKS: dict[str, Write] = {

@@ -91,7 +91,7 @@ def timeless(x):
         return {
             k: timeless(v)
             for k, v in x.items()
-            if k not in ("seconds", "date") and not (k == "sha256" and "config" in x)
+            if k not in ("seconds", "date", "commit") and not (k == "sha256" and "config" in x)
         }
     return [timeless(v) for v in x] if isinstance(x, list) else x
 
