@@ -26,8 +26,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import ClassVar
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import torch
+from rich.console import Console
+from rich.progress import Progress
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -300,14 +304,18 @@ def download(name: str, folder: Path | None = None) -> Path:
     digits = re.search(r"-([0-9a-f]{8,})\.pth$", file_name)
     assert digits is not None
     log.warning("Downloading %s", net.url)
+    fetched = folder / f".{file_name}.partial"
+    try:
+        _fetch(net.url, fetched)
+    except (OSError, HTTPException) as error:
+        remedy = f"Try again: what was fetched is kept; or put a safetensors file {name}*.safetensors into {folder}"
+        raise WeightsError(f"{net.url} could not be fetched ({error})", remedy) from error
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        fetched = Path(temporary) / file_name
-        try:
-            torch.hub.download_url_to_file(net.url, str(fetched), hash_prefix=digits[1], progress=sys.stderr.isatty())
-        except (OSError, HTTPException, RuntimeError) as error:  # no or a broken connection; another sha256
-            remedy = f"Try again, or put a safetensors file {name}*.safetensors into {folder}"
-            raise WeightsError(f"{net.url} could not be fetched ({error})", remedy) from error
+        fetched = fetched.rename(Path(temporary) / file_name)
         sha256 = _sha256(fetched)
+        if not sha256.startswith(digits[1]):
+            problem = f"{net.url} has the invalid hash value {sha256}, not {digits[1]}..."
+            raise WeightsError(problem, f"Try again, or put a safetensors file {name}*.safetensors into {folder}")
         try:
             published = torch.load(fetched, map_location="cpu", weights_only=True)
         except UnpicklingError as error:
@@ -319,6 +327,33 @@ def download(name: str, folder: Path | None = None) -> Path:
         final = folder / kept.name
         kept.replace(final)
     return final
+
+
+def _fetch(url: str, path: Path) -> None:
+    """Fetch a file; what an earlier attempt left in ``path`` is gone on with, if the server can.
+
+    Raises:
+        OSError, HTTPException: no connection, or it broke; what came so far stays.
+    """
+    done = path.stat().st_size if path.exists() else 0
+    request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})
+    try:
+        answer = urlopen(request, timeout=60)
+    except HTTPError as error:
+        if error.code == 416:  # all of it is there already
+            return
+        raise
+    with answer, Progress(disable=not sys.stderr.isatty(), console=Console(stderr=True)) as bar:
+        done = done if answer.status == 206 else 0
+        total = done + int(answer.headers.get("Content-Length", 0))
+        task = bar.add_task(path.name, total=total, completed=done)
+        with path.open("ab" if done else "wb") as file:
+            while part := answer.read(1 << 20):
+                file.write(part)
+                bar.advance(task, len(part))
+            done = file.tell()
+    if done < total:
+        raise OSError(f"the connection ended after {done:,} of {total:,} bytes")
 
 
 def _published_heads(net: type[Backbone]) -> dict[str, Tensor]:

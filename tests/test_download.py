@@ -1,0 +1,93 @@
+"""A download that breaks off is gone on with; the file is checked before it is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+
+from faceinpaint.backbones import NETWORKS, download, load_backbone
+from faceinpaint.errors import WeightsError
+
+
+class Server:
+    """Serves one file on this machine; breaks off when told to."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.stop_after, self.ranges, self.asked = content, len(content), True, []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked = self.headers.get("Range")
+                outer.asked.append(asked)
+                start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and outer.ranges else 0
+                if start >= len(outer.content):
+                    self.send_error(416)
+                    return
+                self.send_response(206 if start else 200)
+                self.send_header("Content-Length", str(len(outer.content) - start))
+                self.end_headers()
+                self.wfile.write(outer.content[start : outer.stop_after])
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        digits = hashlib.sha256(self.content).hexdigest()[:8]
+        return f"http://127.0.0.1:{self.http.server_port}/alexnet-owt-{digits}.pth"
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    network = load_backbone("alexnet", "seed", seed=3)
+    torch.save({f"features.{k}": v for k, v in network.features.state_dict().items()}, tmp_path / "alexnet.pth")
+    served = Server((tmp_path / "alexnet.pth").read_bytes())
+    monkeypatch.setattr(NETWORKS["alexnet"], "url", served.url)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    yield served
+    served.http.shutdown()
+    served.http.server_close()
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_download_that_broke_off_is_gone_on_with(server: Server, tmp_path: Path, ranges: bool) -> None:
+    folder = tmp_path / "weights"
+    server.stop_after = 1_500_000
+    with pytest.raises(WeightsError, match="connection ended after 1,500,000") as caught:
+        download("alexnet", folder)
+    assert "Try again" in caught.value.remedy
+    (left,) = folder.iterdir()
+    assert left.stat().st_size == 1_500_000
+    server.stop_after, server.ranges = len(server.content), ranges
+    kept = download("alexnet", folder)
+    assert server.asked == [None, "bytes=1500000-"]
+    assert list(folder.iterdir()) == [kept]
+    image = torch.rand(1, 3, 64, 64)
+    expected = load_backbone("alexnet", "seed", seed=3)(image)["relu5"]
+    assert torch.equal(load_backbone("alexnet", kept)(image)["relu5"], expected)
+
+
+def test_a_download_that_was_complete_is_used(server: Server, tmp_path: Path) -> None:
+    name = server.url.rpartition("/")[2]
+    (tmp_path / f".{name}.partial").write_bytes(server.content)
+    assert download("alexnet", tmp_path).exists()
+
+
+def test_a_download_of_another_content_is_thrown_away(server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    server.content = server.content[:-1] + b"x"
+    with pytest.raises(WeightsError, match="invalid hash value"):
+        download("alexnet", folder)
+    assert list(folder.iterdir()) == []
