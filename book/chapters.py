@@ -45,7 +45,7 @@ import importlib.util, os, subprocess, sys
 if importlib.util.find_spec("faceinpaint") is None:
     if not os.path.exists("faceinpaint-book"):
         subprocess.run(["git", "clone", "--quiet", "--depth", "1", "{url}", "faceinpaint-book"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "./faceinpaint-book"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "./faceinpaint-book[book]"], check=True)
     importlib.invalidate_caches()
 if os.path.exists("faceinpaint-book"):
     os.chdir("faceinpaint-book/book")
@@ -191,24 +191,21 @@ def hand_over(path: Path, executed: Path, cache: Path) -> None:
 def plain_markdown(text: str) -> str:
     """MyST Markdown as any notebook shows it: no labels, no roles, folded admonitions as <details>."""
     text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.M)
-    text = re.sub(r"\[([^\]]*)\]\(#[\w-]+\)", r"\1", text)
+    text = re.sub(r"\[([^\]]*)\]\((?:[\w./-]+\.md)?(?:#[\w-]+)?\)", r"\1", text)  # links within the book
     text = re.sub(r"\{[\w:+-]+\}`([^`<]*?)\s*(?:<[^`>]*>)?`", r"*\1*", text)
 
     def admonition(found: re.Match[str]) -> str:
-        kind, title, options, body = (
-            found["kind"],
-            found["title"].strip(),
-            found["options"] or "",
-            found["body"],
-        )
-        title = title or kind.capitalize()
-        if "dropdown" in options:
-            return f"<details><summary><b>{title}</b></summary>\n\n{body.strip()}\n\n</details>"
-        return f"**{title}**\n\n{body.strip()}"
+        title = found["title"].strip() or found["kind"].capitalize()
+        indent, body = found["indent"], found["body"].strip("\n")
+        if "dropdown" in found["options"]:
+            lines = f"<details><summary><b>{title}</b></summary>", body, f"{indent}</details>"
+        else:
+            lines = f"**{title}**", body
+        return indent + "\n\n".join(lines)
 
     return re.sub(
-        r"^(?P<fence>:{3,}|`{3,})\{(?P<kind>[\w-]+)\}(?P<title>[^\n]*)\n(?P<options>(?::[\w-]+:[^\n]*\n)*)"
-        r"(?P<body>.*?)^(?P=fence)[ \t]*$",
+        r"^(?P<indent> *)(?P<fence>:{3,}|`{3,})\{(?P<kind>[\w-]+)\}(?P<title>[^\n]*)\n"
+        r"(?P<options>(?: *:[\w-]+:[^\n]*\n)*)(?P<body>.*?)^(?P=indent)(?P=fence) *$",
         admonition,
         text,
         flags=re.M | re.S,
