@@ -163,7 +163,7 @@ def train(
     --weights weights --out runs/ours`
     """
     from faceinpaint.reproduce import Sources
-    from faceinpaint.train import launch, train
+    from faceinpaint.train import disband, launch, train
 
     config = _config(method, preset, merge, seed, settings)
     sources = Sources(faces, holes, order, not black_is_hole, weights=weights)
@@ -173,6 +173,7 @@ def train(
         face_set, hole_set = sources.training(config.preset, cache or out / "cache", seed, progress=first)
     with _resumable(), _bar(f"train {method}", config.preset.images, shown=first) as advance:
         path = train(config, face_set, hole_set, out, backbone_weights=weights, progress=advance, fabric=fabric)
+    disband(fabric)
     if first:
         print(f"weights: {path}\ncurves: tensorboard --logdir {out}")
 
@@ -321,6 +322,28 @@ def inpaint(
     Image.fromarray(repaired).save(new)
     new.replace(out)
     print(out)
+
+
+@app.command()
+def bench(
+    device: Device = "cpu",
+    out: Annotated[Path | None, typer.Option(help="Record to write (JSON).")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Tiny sizes, to see that it works.")] = False,
+) -> None:
+    """Measure speed and memory against the obvious alternatives, as ratios; minutes on a CPU.
+
+    Example: `faceinpaint bench --quick`
+    """
+    from faceinpaint.bench import bench, show
+    from faceinpaint.weights import write_json
+
+    console = Console(stderr=True)
+    record = bench(_accelerator(device), quick=quick, progress=lambda what: console.print(f"measuring {what} ..."))
+    show(record, Console())
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(out, record)
+        print(out)
 
 
 # --- helpers --------------------------------------------------------------------------------------------------------

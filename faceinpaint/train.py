@@ -207,6 +207,14 @@ def launch(preset: Preset, accelerator: str = "cpu", devices: int | str = 1) -> 
     return fabric
 
 
+def disband(fabric: Fabric) -> None:
+    """End together what :func:`launch` started, once all runs are over."""
+    if fabric.world_size > 1:
+        gc.collect()  # networks hold on to the process group, which does not end well while they live
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def train(
     config: Config, faces: FaceSet, holes: HoleSet, out: str | Path, *, backbone_weights: str | Path = "auto",
     progress: Progress | None = None, accelerator: str = "cpu", fabric: Fabric | None = None,
@@ -224,7 +232,7 @@ def train(
         backbone_weights: see :func:`faceinpaint.backbones.load_backbone`.
         progress: called after each step by the first process.
         accelerator: as Lightning Fabric names it.
-        fabric: the processes that :func:`launch` started, which are disbanded at the end; without it, one.
+        fabric: the processes that :func:`launch` started; without it, one.
 
     Returns:
         path of ``generator.safetensors``.
@@ -246,10 +254,6 @@ def train(
             raise
         remedy = "Look for its own message, mend the cause and start the same command again: it goes on"
         raise TrainingError(f"another process of the run was lost ({reason})", remedy, out) from error
-    if fabric.world_size > 1:
-        gc.collect()  # networks hold on to the process group, which does not end well while they live
-        fabric.barrier()
-        torch.distributed.destroy_process_group()
     return final
 
 
