@@ -18,9 +18,10 @@ class FaceInpaintError(Exception):
     """
 
     def __init__(self, problem: str, remedy: str, path: str | Path | None = None) -> None:
-        self.problem, self.remedy, self.path = problem, remedy, None if path is None else Path(path)
+        self.problem = " ".join(problem.split())  # one line, whatever a library's own message looks like
+        self.remedy, self.path = remedy, None if path is None else Path(path)
         where = f"{path}: " if path is not None else ""
-        super().__init__(f"{where}{problem}. {remedy}.")
+        super().__init__(f"{where}{self.problem}. {remedy}.")
 
 
 class DataError(FaceInpaintError):
