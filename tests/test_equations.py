@@ -162,6 +162,15 @@ def test_an_orderly_tree_draws_no_complaint(tree: tuple[Path, Path]) -> None:
     ]
 
 
+def test_a_package_and_a_module_can_be_a_home(tree: tuple[Path, Path]) -> None:
+    (tree[0] / "__init__.py").write_text('"""A package. Eq. (4)."""\n')
+    (tree[0] / "two.py").write_text('# a comment\n"""A module. Eq. (5)."""\n')
+    assert index(tree[0])[3:] == [
+        Equation(4, "toy", "", "A package. Eq. (4).", 1),
+        Equation(5, "toy.two", "", "A module. Eq. (5).", 1),
+    ]
+
+
 def test_a_missing_equation_is_noticed(tree: tuple[Path, Path]) -> None:
     assert complaints(*tree, count=4) == ["equation 4 has 0 homes", "equation 4 has 0 tests"]
 
