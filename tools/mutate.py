@@ -15,9 +15,11 @@ import ast
 import copy
 import json
 import os
+import platform
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -165,12 +167,21 @@ def main() -> None:
     sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "soak")]  # only now: the mutants must be the first to be imported
     from records import stamp
 
-    tried, killed = (sum(entry[key] for entry in found.values()) for key in ("tried", "killed"))
-    about = {"kind": "mutation", "tried": tried, "killed": killed, "share": round(killed / tried, 4), "modules": found}
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(about | stamp(arguments.seed, began), indent=2) + "\n"
-    arguments.out.write_text(text, encoding="utf-8")
-    print(f"{killed} of {tried} killed ({killed / tried:.0%}) -> {arguments.out}")
+            write(arguments.out, found, arguments.seed, began)
+
+
+def write(out: Path, found: dict[str, dict[str, object]], seed: int, began: float) -> None:
+    """The record of the modules so far, so that a run that is stopped leaves what it found."""
+    tried, killed = (sum(int(entry[key]) for entry in found.values()) for key in ("tried", "killed"))  # type: ignore[call-overload]
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    about = {
+        "kind": "mutation", "tried": tried, "killed": killed, "share": round(killed / tried, 4), "modules": found,
+        "seed": seed, "seconds": round(time.monotonic() - began, 1), "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "device": "CPU, 1 threads", "versions": {"python": platform.python_version()}, "commit": commit.strip(),
+    }  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    print(f"{killed} of {tried} killed ({killed / tried:.0%}) -> {out}", flush=True)
 
 
 if __name__ == "__main__":
