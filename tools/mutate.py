@@ -164,9 +164,6 @@ def main() -> None:
             found[module] = {
                 "mutants": len(every), "tried": len(chosen), "killed": len(chosen) - len(alive), "survivors": alive,
             }  # fmt: skip
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "soak")]  # only now: the mutants must be the first to be imported
-    from records import stamp
-
             write(arguments.out, found, arguments.seed, began)
 
 
