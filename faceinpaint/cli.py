@@ -198,7 +198,7 @@ def evaluate(
     Example: `faceinpaint evaluate mean-fill --preset smoke --out out/mean-fill.json`
     """
     from faceinpaint.backbones import load_backbone
-    from faceinpaint.evaluate import Row, evaluate, load_generator
+    from faceinpaint.evaluate import Row, evaluate, load_generator, repairer
     from faceinpaint.methods import METHODS
     from faceinpaint.presets import preset as find
     from faceinpaint.reproduce import Sources
@@ -210,7 +210,7 @@ def evaluate(
         seed = 0
     else:
         network, config, about = load_generator(run)
-        chosen = METHODS[config.method]
+        chosen = repairer(config, run)
         reads = chosen.uses_map and config.merge != "none"
         seed = config.seed
         row = Row(

@@ -26,9 +26,10 @@ from torch import Tensor, nn
 
 from faceinpaint import metrics, weights
 from faceinpaint.backbones import Backbone
-from faceinpaint.errors import CheckpointError, DataError
+from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.faces import FaceSet
 from faceinpaint.masks import BIN_NAMES, HoleSet, Pair, check_pairs, composite
+from faceinpaint.methods import METHODS, Method
 from faceinpaint.models.parser import FaceParser
 from faceinpaint.presets import Preset
 from faceinpaint.regions import REGIONS, merge_classes
@@ -125,6 +126,17 @@ def load_generator(path: str | Path) -> tuple[nn.Module, Config, dict[str, Any]]
     generator = config.generator()
     weights.fill(generator, tensors, path)
     return generator.eval().requires_grad_(False), config, about
+
+
+def repairer(config: Config, path: str | Path) -> Method:
+    """The method of loaded weights, if it repairs.
+
+    Raises:
+        ConfigError: they are a parser's.
+    """
+    if config.method not in METHODS:
+        raise ConfigError(f"these are the weights of a {config.method}", "Name those of a generator", path)
+    return METHODS[config.method]
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 
 from faceinpaint.errors import DataError
-from faceinpaint.evaluate import load_generator
-from faceinpaint.methods import METHODS
+from faceinpaint.evaluate import load_generator, repairer
 from faceinpaint.regions import merge_classes, to_official
 
 
@@ -45,7 +44,7 @@ def inpaint(
         if other is not None and other.shape != photo.shape[:2]:
             raise DataError(f"the {name} is {other.shape}, the photograph {photo.shape[:2]}", "Give both the same size")
     if parsing is None:
-        if METHODS[config.method].uses_map and config.merge != "none":
+        if repairer(config, weights).uses_map and config.merge != "none":
             raise DataError(
                 "this generator looks at a parsing map, and none is given", "Give a parsing map of the face"
             )

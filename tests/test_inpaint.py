@@ -110,3 +110,17 @@ def test_what_does_not_fit_is_refused(runs: Path, tmp_path: Path) -> None:
             inpaint(bad, hole, parsing, weights=runs / "ours")
     with pytest.raises(CheckpointError, match="no such file"):
         inpaint(photo, hole, parsing, weights=tmp_path / "absent")
+
+
+def test_weights_of_a_parser_are_refused(tmp_path):
+    from faceinpaint import weights
+    from faceinpaint.errors import ConfigError
+    from faceinpaint.presets import preset
+    from faceinpaint.train import Config
+
+    config = Config("parser", preset("smoke", parser_width=4, size=32))
+    path = tmp_path / "generator.safetensors"
+    weights.save(path, config.generator().state_dict(), {"config": config.to_dict()})
+    photo, hole = np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.uint8)
+    with pytest.raises(ConfigError, match="weights of a parser"):
+        inpaint(photo, hole, weights=path)
