@@ -175,7 +175,8 @@ def _facial_generator(s: Step) -> dict[str, Tensor]:
         with torch.no_grad():
             true = s.backbone(image, taps)
             # Networks differ in the size of their activations; divided by their mean, lambdas mean the same for all.
-            scale = {tap: s.mean(features.float()).clamp(min=1e-6) for tap, features in true.items()}
+            exact = torch.promote_types(image.dtype, torch.float32)
+            scale = {tap: s.mean(features.to(exact)).clamp(min=1e-6) for tap, features in true.items()}
             true = {tap: features / scale[tap] for tap, features in true.items()}
         seen = {tap: features / scale[tap] for tap, features in s.backbone(judged, taps).items()}
         terms["perceptual"] = losses.perceptual(seen, true, perceptual_taps)

@@ -24,7 +24,7 @@ from faceinpaint.faces.toy import toy_faces
 EXECUTED = [page for page in PAGES if chapters.is_chapter(ROOT / f"{page}.md")]
 TEXTS = {page: (ROOT / f"{page}.md").read_text(encoding="utf-8") for page in PAGES if (ROOT / f"{page}.md").exists()}
 
-BOOK_IS_COMPLETE = False
+BOOK_IS_COMPLETE = True
 """Whether every equation has its chapter; set when the last one is written."""
 
 

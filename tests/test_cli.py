@@ -25,7 +25,7 @@ from faceinpaint.faces.toy import draw
 from faceinpaint.masks import drawn_holes
 
 COMMANDS = (
-    "data toy", "data prepare", "data check", "train", "evaluate", "reproduce", "table", "inpaint"
+    "data toy", "data prepare", "data check", "train", "evaluate", "reproduce", "table", "inpaint", "bench"
 )  # fmt: skip
 
 TINY = [

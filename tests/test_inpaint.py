@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from faceinpaint import weights
-from faceinpaint.errors import CheckpointError, DataError
+from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.faces.toy import draw
 from faceinpaint.inpaint import inpaint
 from faceinpaint.presets import preset
@@ -113,11 +113,6 @@ def test_what_does_not_fit_is_refused(runs: Path, tmp_path: Path) -> None:
 
 
 def test_weights_of_a_parser_are_refused(tmp_path):
-    from faceinpaint import weights
-    from faceinpaint.errors import ConfigError
-    from faceinpaint.presets import preset
-    from faceinpaint.train import Config
-
     config = Config("parser", preset("smoke", parser_width=4, size=32))
     path = tmp_path / "generator.safetensors"
     weights.save(path, config.generator().state_dict(), {"config": config.to_dict()})

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,7 @@ def test_curves_and_pictures_in_tensorboard_survive_an_interruption(
     config = Config("context-encoder", tiny())
     with pytest.raises(KeyboardInterrupt):
         train(config, faces, holes, tmp_path, progress=Interrupt(at=5))
+    time.sleep(1)  # TensorBoard orders files by the second that they were opened in
     train(config, faces, holes, tmp_path)
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     log = lines(tmp_path)

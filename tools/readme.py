@@ -82,7 +82,7 @@ def main() -> None:
     shutil.copytree(out / "records", held)
     readme = ROOT / "README.md"
     readme.write_text(with_table(readme.read_text(encoding="utf-8"), readme_table(held)), encoding="utf-8")
-    picture(out, ROOT / "book/_static/readme.png")
+    picture(out, held / "picture.png")
 
 
 if __name__ == "__main__":
