@@ -286,7 +286,7 @@ def _train(
     log = _Log(out, start, p.batch) if fabric.is_global_zero else None
     if progress and log:
         progress(start * p.batch, "resumed" if start else "started")
-    with _ctrl_c() as pressed, closing(log) if log else nullcontext():
+    with _ctrl_c(fabric.world_size > 1) as pressed, closing(log) if log else nullcontext():
         for step in range(start, steps):
             scalars = run.step(step, steps, feed)
             done = (step + 1) * p.batch
@@ -644,8 +644,12 @@ def _differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
 
 
 @contextmanager
-def _ctrl_c() -> Iterator[list[int]]:
-    """A list that is empty until Ctrl-C is pressed; a second Ctrl-C interrupts at once."""
+def _ctrl_c(several: bool) -> Iterator[list[int]]:
+    """A list that is empty until Ctrl-C is pressed; a second Ctrl-C interrupts at once.
+
+    Of several processes, SIGTERM is noted too, and not obeyed at once: torchrun sends it to those that are left when
+    one is lost, and they still have to say so.
+    """
     pressed: list[int] = []
 
     def note(number: int, frame: Any) -> None:
@@ -654,6 +658,8 @@ def _ctrl_c() -> Iterator[list[int]]:
 
     try:
         before = signal.signal(signal.SIGINT, note)
+        if several:
+            signal.signal(signal.SIGTERM, note)
     except ValueError:  # not the main thread: nothing to catch
         yield pressed
         return
