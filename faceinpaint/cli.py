@@ -204,6 +204,7 @@ def evaluate(
     from faceinpaint.reproduce import Sources
     from faceinpaint.weights import write_json
 
+    accelerator = _accelerator(device)  # before anything is read, as all that can be refused at once
     chosen = METHODS.get(run)
     if chosen is not None and chosen.critic is None:
         row = Row(run, chosen.title, run, chosen.generator(), find(preset))
@@ -221,7 +222,7 @@ def evaluate(
     lpips = load_backbone("alexnet", weights)
     with _bar(f"evaluate {row.title}", len(test.pairs)) as advance:
         record = evaluate(
-            row, test, lpips=lpips, features=lpips, inception=inception, device=_accelerator(device), progress=advance
+            row, test, lpips=lpips, features=lpips, inception=inception, device=accelerator, progress=advance
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, record)

@@ -119,7 +119,8 @@ class Method:
         """Options by name -> (arguments of the generator, loss options with their defaults).
 
         Raises:
-            ConfigError: an option is neither, of another type than its default, or a value that it cannot have.
+            ConfigError: an option is neither, of another type than its default, or a value that it cannot have, or
+                nothing is left to train for.
         """
         of_model = {
             p.name: p.default
@@ -146,6 +147,9 @@ class Method:
             if type(value) is float and not 0 <= value < math.inf:
                 raise ConfigError(problem, "Give it a number from 0 up")
             (loss if name in self.options else model)[name] = value
+        lambdas = [value for value in loss.values() if type(value) is float]
+        if lambdas and not any(lambdas):
+            raise ConfigError(f"all loss weights of {self.name} are zero", "Leave one of them above zero")
         return model, loss
 
     def build(self, preset: Preset, merge: str = "regions", options: dict[str, Any] | None = None) -> nn.Module:

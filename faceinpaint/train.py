@@ -188,11 +188,17 @@ def launch(preset: Preset, accelerator: str = "cpu", devices: int | str = 1) -> 
     Args:
         preset: gives the precision.
         accelerator, devices: as Lightning Fabric names them; ``devices`` is not looked at under torchrun.
+
+    Raises:
+        ConfigError: there are fewer GPUs here than asked for.
     """
     nodes = 1
     if torch.distributed.is_torchelastic_launched():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // devices
+    there = torch.cuda.device_count()
+    if accelerator == "cuda" and isinstance(devices, int) and devices > there:
+        raise ConfigError(f"{devices} GPUs are asked for, there are {there}", "Ask for no more than there are")
     # Buffers need no broadcast: all processes compute the same ones, and one that changed between two passes through
     # a critic would spoil their gradients.
     known = inspect.signature(DistributedDataParallel).parameters

@@ -261,10 +261,16 @@ def test_real_faces_and_holes_by_path(call: Call, tmp_path: Path) -> None:
         ("train gated-conv --out run --preset huge", "unknown preset 'huge'"),
         ("train gated-conv --out run --set batch", "not NAME=VALUE"),
         ("train gated-conv --out run --set speed=3", "no option 'speed'"),
+        ("train gated-conv --out run --set reconstruction=0 --set adversarial=0", "all loss weights"),
         ("train gated-conv --out run --set batch=fast", "batch is 'fast'"),
         ("train gated-conv --out run --set size=50", "multiple of 16"),
         ("train gated-conv --out run --merge all", "unknown merge 'all'"),
         ("train gated-conv --out run --device tpu", "unknown device 'tpu'"),
+        ("train gated-conv --out run --faces absent --device tpu", "unknown device 'tpu'"),
+        ("evaluate mean-fill --out a.json --faces absent --device tpu", "unknown device 'tpu'"),
+        ("evaluate absent --out a.json --device tpu", "unknown device 'tpu'"),
+        ("reproduce --out out --faces absent --device tpu", "unknown device 'tpu'"),
+        ("bench --device tpu", "unknown device 'tpu'"),
         ("train gated-conv --out run --faces absent", "absent"),
         ("train gated-conv --out run --set faces=2 --holes absent", "absent"),
         ("train facial-style --out run --set faces=2 --weights absent", "absent"),
@@ -291,6 +297,17 @@ def test_errors_end_with_one_line_and_code_2(arguments: str, said: str, call: Ca
     assert lines[0].startswith("Error: ")
     assert said in lines[0]
     assert "Traceback" not in result.err + result.out
+
+
+def test_a_device_that_is_not_there_is_said_before_anything_is_read(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for words in ("train gated-conv --out run", "evaluate mean-fill --out a.json", "reproduce --out out"):
+        result = call(*words.split(), "--faces", "absent", "--device", "cuda")
+        assert (result.code, result.err) == (
+            2, "Error: there is no CUDA device. Use --device cpu, or install a CUDA build of torch.\n"
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(

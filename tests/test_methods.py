@@ -243,6 +243,15 @@ def test_options_out_of_range_are_refused() -> None:
         ours.build(TINY, options=ours.split_options({"reading": "R4"})[0])
 
 
+@pytest.mark.parametrize("name", [n for n in METHODS if METHODS[n].generator_loss])
+def test_a_method_without_any_loss_is_refused(name: str) -> None:
+    """Nothing would be left to train for; one weight above zero is enough."""
+    off = dict.fromkeys((n for n, v in METHODS[name].options.items() if type(v) is float), 0.0)
+    refused(METHODS[name], off, f"all loss weights of {name} are zero", "above zero")
+    for option in off:
+        assert METHODS[name].split_options(off | {option: 0.5})[1][option] == 0.5
+
+
 # --- losses ---------------------------------------------------------------------------------------------------------
 
 

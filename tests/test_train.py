@@ -31,7 +31,7 @@ from faceinpaint.masks import HoleSet, load_holes
 from faceinpaint.methods import Batch, method
 from faceinpaint.presets import Preset, preset
 from faceinpaint.regions import merge_classes
-from faceinpaint.train import Config, Feed, train
+from faceinpaint.train import Config, Feed, launch, train
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
 
@@ -728,3 +728,14 @@ def test_a_feed_refuses_what_does_not_fit(faces: FaceSet, holes: HoleSet) -> Non
         Feed(faces, load_holes("drawn", "train", 48, count=2), 4)
     with pytest.raises(DataError, match="nothing to train on"):
         Feed(faces.subset([]), holes, 4)
+
+
+def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ConfigError, match="4 GPUs are asked for, there are 2"):
+        launch(tiny(), "cuda", 4)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    monkeypatch.setenv("WORLD_SIZE", "16")
+    monkeypatch.setattr(torch.distributed, "is_torchelastic_launched", lambda: True)
+    with pytest.raises(ConfigError, match="8 GPUs are asked for, there are 2"):
+        launch(tiny(), "cuda", 1)
