@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,13 +36,13 @@ def quantise(image: Tensor) -> Tensor:
     return ((image.float() + 1) * 127.5).round().clamp(0, 255)
 
 
-def _pair(image: Tensor, reference: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _pair(image: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     if image.shape != reference.shape or image.ndim != 4:
         raise DataError(
             f"cannot compare images of shapes {tuple(image.shape)} and {tuple(reference.shape)}",
             "Give two batches (B, C, H, W) of one shape",
         )
-    return image.to(dtype), reference.to(dtype)
+    return image, reference
 
 
 @contextmanager
@@ -58,12 +58,24 @@ def _float32(device: torch.device) -> Iterator[None]:
 # ------------------------------------------------------------------------------------------ error per image
 
 
-def _mean_over(values: Tensor, hole: Tensor | None) -> Tensor:
-    """Mean of (B, C, H, W) over each image, or over its hole pixels; NaN where there is no hole pixel."""
+def _by_blocks(measure: Callable[..., Tensor], image: Tensor, reference: Tensor, hole: Tensor | None = None) -> Tensor:
+    """``measure`` of float32 images and, if given, their holes, a few images at a time on a CPU: (B,).
+
+    There memory is the limit, and what a few images need stays in its cache from the first step to the last.
+    """
+    x, y = _pair(image, reference)
+    given = (x, y) if hole is None else (x, y, hole)
+    block = max(1, 2**16 // max(1, x[0, 0].numel())) if len(x) and x.device.type == "cpu" else max(1, len(x))
+    parts = zip(*(g.split(block) for g in given), strict=True)
+    return torch.cat([measure(p[0].float(), p[1].float(), *p[2:]) for p in parts])
+
+
+def _mean_over(values: Tensor, hole: Tensor | None = None) -> Tensor:
+    """Mean of (B, C, H, W) over each image, or over its hole pixels; (B,) float64, NaN where there is none."""
     if hole is None:
-        return values.mean(dim=(1, 2, 3))
+        return values.mean(dim=(1, 2, 3), dtype=torch.float64)
     inside = (hole > 0.5).expand_as(values)
-    return (values * inside).sum(dim=(1, 2, 3)) / inside.sum(dim=(1, 2, 3))
+    return (values * inside).sum(dim=(1, 2, 3), dtype=torch.float64) / inside.sum(dim=(1, 2, 3))
 
 
 def psnr(image: Tensor, reference: Tensor, hole: Tensor | None = None) -> Tensor:
@@ -79,8 +91,9 @@ def psnr(image: Tensor, reference: Tensor, hole: Tensor | None = None) -> Tensor
     Returns:
         (B,) float64; infinite where both are equal, NaN where the hole is empty.
     """
-    x, y = _pair(image, reference, torch.float64)
-    return 10 * torch.log10(L**2 / _mean_over((x - y) ** 2, hole))
+    return 10 * torch.log10(
+        L**2 / _by_blocks(lambda x, y, *h: _mean_over((x - y).square_(), *h), image, reference, hole)
+    )
 
 
 def l1(image: Tensor, reference: Tensor, hole: Tensor | None = None) -> Tensor:
@@ -89,8 +102,7 @@ def l1(image: Tensor, reference: Tensor, hole: Tensor | None = None) -> Tensor:
     Returns:
         (B,) float64; NaN where the hole is empty.
     """
-    x, y = _pair(image, reference, torch.float64)
-    return _mean_over((x - y).abs(), hole) / L
+    return _by_blocks(lambda x, y, *h: _mean_over((x - y).abs_(), *h), image, reference, hole) / L
 
 
 # ------------------------------------------------------------------------------------------------------ SSIM
@@ -133,35 +145,51 @@ def ssim(image: Tensor, reference: Tensor, window: int | None = 11) -> Tensor:
     Raises:
         DataError: shapes differ, or the image is smaller than the window.
     """
-    x, y = _pair(image, reference, torch.float64)
-    mean_x, mean_y = _local_mean(x, window), _local_mean(y, window)
-    variance_x = (_local_mean(x * x, window) - mean_x**2).clamp(min=0)  # rounding can make it negative
-    variance_y = (_local_mean(y * y, window) - mean_y**2).clamp(min=0)
-    covariance = _local_mean(x * y, window) - mean_x * mean_y
-    std_x, std_y = variance_x.sqrt(), variance_y.sqrt()
-    similarity = luminance(mean_x, mean_y) * contrast(std_x, std_y) * structure(covariance, std_x, std_y)
-    return similarity.mean(dim=(1, 2, 3))
-
-
-def _local_mean(x: Tensor, window: int | None) -> Tensor:
-    """Weighted mean in every whole window, or over the whole image, as (B, C, H', W')."""
     if window is None:
-        return x.mean(dim=(2, 3), keepdim=True)
-    height, width = x.shape[2:]
+        return _whole_image_ssim(*(v.double() for v in _pair(image, reference)))
+    height, width = image.shape[-2:]
     if min(height, width) < window:
         raise DataError(f"an image of {height}x{width} holds no window of {window}", "Give larger images")
-    # Separable: two products with banded matrices, several times faster in float64 than a convolution.
-    return _band(height, window, x.device) @ x @ _band(width, window, x.device).T
+    return _by_blocks(lambda x, y: _windowed_ssim(x, y, window), image, reference)
 
 
-def _band(size: int, window: int, device: torch.device) -> Tensor:
-    """Matrix (size - window + 1, size) whose rows slide a normalised Gaussian of deviation 1.5 along."""
-    offsets = torch.arange(window, dtype=torch.float64, device=device) - (window - 1) / 2
+def _whole_image_ssim(x: Tensor, y: Tensor) -> Tensor:
+    mean_x, mean_y = (v.mean(dim=(2, 3), keepdim=True) for v in (x, y))
+    std_x, std_y = ((v - v.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(2, 3)).sqrt() for v in (x, y))
+    covariance = ((x - mean_x) * (y - mean_y)).mean(dim=(2, 3))
+    light = luminance(mean_x, mean_y)[..., 0, 0]
+    return (light * contrast(std_x, std_y) * structure(covariance, std_x, std_y)).mean(dim=1)
+
+
+def _windowed_ssim(x: Tensor, y: Tensor, window: int) -> Tensor:
+    """SSIM in a Gaussian window of float32 images (B, C, H, W) -> (B,).
+
+    As C3 = C2 / 2, the deviations' product cancels between contrast and structure, so that the sum of both variances
+    is all that is needed: four local means in the place of five. Around mid-grey float32 is precise enough for them.
+    """
+    x, y = x - L / 2, y - L / 2
+    mean_x, mean_y, product = (_local_mean(v, window) for v in (x, y, x * y))
+    squares = _local_mean(x.square_().add_(y.square_()), window)
+    # Rounded alike above and below, so that equal images are alike to exactly 1.
+    above = product.sub_(mean_x * mean_y).mul_(2).add_(C2)
+    below = squares.sub_(mean_x.square().add_(mean_y.square())).clamp_(min=0).add_(C2)
+    likeness = luminance(mean_x + L / 2, mean_y + L / 2).mul_(above).div_(below)
+    return likeness.mean(dim=(1, 2, 3), dtype=torch.float64)
+
+
+def _local_mean(x: Tensor, window: int) -> Tensor:
+    """Gaussian-weighted mean in every whole window, (..., H, W) -> (..., H', W')."""
+    offsets = torch.arange(window, dtype=torch.float64) - (window - 1) / 2
     kernel = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    steps = torch.arange(size - window + 1, device=device)[:, None]
-    band = torch.zeros(len(steps), size, dtype=torch.float64, device=device)
-    band[steps, steps + torch.arange(window, device=device)] = kernel / kernel.sum()
-    return band
+    weights = (kernel / kernel.sum()).tolist()
+    # First down, then across; adding up shifted copies beats a convolution of one channel on a CPU.
+    for dim in (-2, -1):
+        size = x.shape[dim] - window + 1
+        total = x.narrow(dim, 0, size) * weights[0]
+        for start, weight in enumerate(weights[1:], start=1):
+            total.add_(x.narrow(dim, start, size), alpha=weight)
+        x = total
+    return x
 
 
 # ----------------------------------------------------------------------------------------------------- LPIPS
@@ -182,7 +210,7 @@ def lpips(image: Tensor, reference: Tensor, backbone: Backbone) -> Tensor:
     Raises:
         WeightsError: the backbone has no heads.
     """
-    x, y = _pair(image, reference, torch.float32)
+    x, y = (v.float() for v in _pair(image, reference))
     if not len(backbone.heads):
         raise WeightsError(
             f"the weights of {backbone.name} ({backbone.provenance}) hold no LPIPS heads",
