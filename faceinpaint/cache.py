@@ -457,7 +457,9 @@ def check(folder: str | Path) -> list[str]:
     seen: dict[tuple[str, str], str] = {}
     for path in sorted(found):
         meta = read_meta(path)
-        load(path, meta["kind"], KINDS.get(meta["kind"], ()))
+        if meta["kind"] not in KINDS:
+            raise DataError(f"a cache of {meta['kind']!r} is not known", "Delete the folder and prepare it again", path)
+        load(path, meta["kind"], KINDS[meta["kind"]])
         split = str(meta.get("split"))
         for name, sha256 in zip(meta["ids"], meta["sha256"], strict=True):
             other = split if split == "all" else seen.setdefault((meta["kind"], sha256), split)
