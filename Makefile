@@ -1,6 +1,8 @@
 # make reproduce   the comparison table at the smoke preset, from nothing
 # make test        everything that must hold
 # make soak        long runs: kills, fuzzing, mutation testing; leaves records
+# make coverage    lines and branches that the tests reach, at least 95% and 90%; leaves a record
+# make audit       known weaknesses of the pinned dependencies, asked of the Python package index
 # make book        the rendered book in _build/html
 
 PYTHON ?= python3
@@ -8,7 +10,7 @@ BIN := .venv/bin
 PRESET ?= smoke
 OUT ?= out/$(PRESET)
 
-.PHONY: reproduce test soak book clean
+.PHONY: reproduce test soak coverage audit book clean
 
 reproduce: .venv/ready
 	$(BIN)/faceinpaint reproduce --preset $(PRESET) --out $(OUT)
@@ -21,6 +23,13 @@ test: .venv/ready
 
 soak: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m soak
+
+coverage: .venv/ready
+	$(BIN)/python tools/cover.py
+
+audit: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python tools/audit.py
 
 book: .venv/ready
 	$(BIN)/python book/build.py --out _build
