@@ -46,7 +46,7 @@ def down(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, padding=1),
         nn.InstanceNorm2d(outputs),
-        nn.LeakyReLU(0.2, inplace=True),
+        nn.LeakyReLU(0.2),
     )
 
 
@@ -56,7 +56,7 @@ def up(inputs: int, outputs: int, resize: bool = True) -> nn.Sequential:
     ``resize=False`` gives the size-keeping first layer that reading R3 needs (3x3, stride 1).
     """
     conv = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1) if resize else nn.ConvTranspose2d(inputs, outputs, 3, 1, 1)
-    return nn.Sequential(conv, nn.InstanceNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True))
+    return nn.Sequential(conv, nn.InstanceNorm2d(outputs), nn.LeakyReLU(0.2))
 
 
 # --- step 1: the style matrix ---------------------------------------------------------------------------------------
@@ -275,10 +275,10 @@ def _blocks(x: Tensor) -> list[tuple[slice, list[slice]]]:
     """Cut (B, C, P) into blocks of whole planes: slices of images, and for each those of channels.
 
     On a CPU, memory is the limit: blocks of a million numbers stay in its cache from the first step to the last, and
-    no temporary is larger than that. A GPU takes everything at once.
+    no temporary is larger than that. A GPU takes everything at once, and so does a graph that is being exported.
     """
     batch, channels, places = x.shape
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or torch.compiler.is_exporting():
         return [(slice(None), [slice(None)])]
     planes = max(1, 2**20 // places)
     images = max(1, planes // channels)
