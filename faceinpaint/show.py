@@ -27,17 +27,21 @@ import torch
 from PIL import Image
 
 from faceinpaint.errors import DataError
-from faceinpaint.masks import BIN_NAMES
+from faceinpaint.masks import BIN_EDGES, BIN_NAMES, bin_of
 from faceinpaint.regions import REGION_COLOURS, REGIONS, damaged_regions
 
 OTHER_AND_REGIONS = ("other", *REGIONS)
 """Names of region ids 0..8."""
 
-LINE_COLOURS = ("#1b7fc4", "#d55e00", "#0a9a72", "#c2649a", "#8c6d1f", "#7a7a7a")
+LINE_COLOURS = (
+    "#1b7fc4", "#d55e00", "#0a9a72", "#c2649a", "#8c6d1f", "#7a7a7a", "#8a63d2", "#c8443c", "#3a8a99",
+)  # fmt: skip
 """Colours of lines and bars, told apart by colour-blind readers, at least 3:1 against white and against black."""
 
-LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-MARKERS = "osD^vP"
+LINE_STYLES: tuple[Any, ...] = (
+    "-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)), (0, (3, 1, 1, 1)), (0, (2, 3)),
+)  # fmt: skip
+MARKERS = "osD^vPX*h"
 
 _INK = "#010203"  # stands for "the colour of the text" until matplotlib is done
 _STYLE = """<style>
@@ -54,7 +58,16 @@ _STYLE = """<style>
 .fi-row{font-size:.9em;max-width:30rem}
 .fi-row input{min-width:4rem;width:100%;accent-color:#1b7fc4;height:1.75rem;margin:0}
 .fi-row output{font-variant-numeric:tabular-nums}
+.fi-row select{font:inherit;color:inherit;background:none;border:1px solid currentColor;border-radius:3px}
+.fi-row select{min-height:1.9rem;padding:0 .4rem}.fi-row option{color:#111;background:#fff}
 .fi-pair{position:relative;display:grid}.fi-pair>*{grid-area:1/1}
+.fi [hidden]{display:none}
+.fi-note{font-size:.875em;margin:.3rem 0 0}
+.fi-cells{display:grid;z-index:1;touch-action:manipulation;user-select:none}
+.fi-cells input{appearance:none;margin:0;cursor:pointer;width:100%;height:100%;border:1px solid #fff5;border-radius:0}
+.fi-cells input:checked{background:repeating-conic-gradient(#767676 0 25%,#9e9e9e 0 50%) 0 0/.5rem .5rem}
+.fi-cells input:focus-visible{outline:3px solid #1b7fc4;outline-offset:-3px}
+@media(max-width:30rem){.fi-many{grid-template-columns:repeat(3,minmax(0,9rem))!important}}
 .fi svg{fill:currentColor}.fi svg text{font-family:inherit}
 </style>"""
 
@@ -173,12 +186,15 @@ def _img(picture: np.ndarray, alt: str) -> str:
     return f'<img src="{_uri(picture)}" alt="{html.escape(alt, quote=True)}"{smooth}>'
 
 
-def _grid(cells: Iterable[tuple[np.ndarray, str, str]], columns: int, width: float = 9.0) -> str:
+def _grid(cells: Iterable[tuple[np.ndarray, str, str]], columns: int, width: float = 9.0, *, fold: bool = False) -> str:
     """Pictures with (picture, title, alt) in rows of ``columns``, each at most ``width`` rem wide."""
     made = "".join(
         f'<div class="fi-cell">{_img(picture, alt)}{html.escape(title)}</div>' for picture, title, alt in cells
     )
-    return f'<div class="fi-grid" style="grid-template-columns:repeat({columns},minmax(0,{width}rem))">{made}</div>'
+    many = " fi-many" if fold and columns > 4 else ""  # on a phone three of them stand in a row
+    return (
+        f'<div class="fi-grid{many}" style="grid-template-columns:repeat({columns},minmax(0,{width}rem))">{made}</div>'
+    )
 
 
 def _legend(names: Sequence[str], colours: Sequence[str]) -> str:
@@ -226,7 +242,7 @@ def faces(
     ]
     if alt is None:
         alt = f"{len(flat)} pictures" + (f": {_and(list(titles))}" if titles else "")
-    return Figure(_grid(cells, columns), alt, caption)
+    return Figure(_grid(cells, columns, fold=rows is None), alt, caption)
 
 
 def _is_rows(pictures: Sequence[Any]) -> bool:
@@ -245,7 +261,7 @@ def regions(labels: Any, image: Any = None, *, alt: str | None = None, caption: 
     names = [OTHER_AND_REGIONS[i] for i in present]
     cells = [(pixels(image), "face", "the face")] if image is not None else []
     cells += [(_PALETTE[m], "parsing map" if image is not None else "", "parsing map") for m in maps]
-    body = _grid(cells, len(cells)) + _legend(names, [REGION_COLOURS[i] for i in present])
+    body = _grid(cells, len(cells), fold=True) + _legend(names, [REGION_COLOURS[i] for i in present])
     return Figure(body, alt or f"Parsing map with the regions {_and(names)}.", caption)
 
 
@@ -366,7 +382,7 @@ _RC: Any = {
     "axes.facecolor": "none", "savefig.facecolor": "none", "text.color": _INK, "axes.labelcolor": _INK,
     "axes.edgecolor": _INK, "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False,
     "axes.spines.right": False, "legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": "faceinpaint",
-    "lines.linewidth": 1.8, "lines.markersize": 4.5, "axes.linewidth": 0.7, "image.interpolation": "none",
+    "lines.linewidth": 1.8, "lines.markersize": 4.5, "axes.linewidth": 0.7,
 }  # fmt: skip
 
 
@@ -381,6 +397,8 @@ def plot(figure: Any, alt: str, caption: str = "") -> Figure:
 
     for legend in [*filter(None, (axes.get_legend() for axes in figure.axes)), *figure.legends]:
         legend.set_frame_on(False)
+    for image in (image for axes in figure.axes for image in axes.images):
+        image.set_interpolation("none")  # a cell of a heat map is one number, and is shown as one colour
 
     file = io.StringIO()
     with mpl.rc_context(_RC):
@@ -619,6 +637,20 @@ def _map_note(record: Mapping[str, Any]) -> str:
     return f" ({record['map']} map)" if record.get("map") else ""
 
 
+def region_axis(ax: Any, names: Sequence[str] = OTHER_AND_REGIONS) -> None:
+    """Make the rows of ``ax`` regions, from the top: a line, a patch of the region's colour and its name for each."""
+    known = dict(zip(OTHER_AND_REGIONS, REGION_COLOURS, strict=True))
+    ax.set_yticks(range(len(names)), names)
+    ax.tick_params(left=False, pad=11)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    for row, name in enumerate(names):
+        ax.axhline(row, color=_INK, linewidth=0.5, alpha=0.4, zorder=0)
+        ax.plot(
+            [-0.025], [row], "s", color=known[name], markeredgecolor=_INK, markeredgewidth=0.7, markersize=8,
+            transform=ax.get_yaxis_transform(), clip_on=False, scalex=False, scaley=False,
+        )  # fmt: skip
+
+
 def region_errors(records: Sequence[Mapping[str, Any]], *, alt: str | None = None, caption: str = "") -> Figure:
     """Mean absolute error inside the hole by region, one row of marks a region.
 
@@ -632,10 +664,7 @@ def region_errors(records: Sequence[Mapping[str, Any]], *, alt: str | None = Non
         found = [record["regions"].get(name, {}).get("l1") for name in names]
         values = [np.nan if v is None else 100 * v for v in found]
         ax.plot(values, range(len(names)), MARKERS[k], color=LINE_COLOURS[k], label=record["title"] + _map_note(record))
-    ax.set_yticks(range(len(names)), names)
-    for tick, colour in zip(ax.get_yticks(), REGION_COLOURS, strict=True):
-        ax.axhline(tick, color=colour, linewidth=5, alpha=0.35, zorder=0)
-    ax.invert_yaxis()
+    region_axis(ax)
     ax.set_xlabel("mean absolute error of hole pixels (%), lower is better")
     _legend_above(made)
     titles = [record["title"] for record in records]
@@ -646,16 +675,17 @@ def region_errors(records: Sequence[Mapping[str, Any]], *, alt: str | None = Non
 
 
 def frames(
-    pictures: Sequence[Any], label: str, values: Sequence[Any] | None = None, *, start: int = 0, alt: str | None = None,
-    width: str | None = None,
+    pictures: Sequence[Any], label: str, values: Sequence[Any] | None = None, *, start: int = 0, choice: bool = False,
+    alt: str | None = None, width: str | None = None,
 ) -> Figure:  # fmt: skip
     """A slider over pictures made beforehand. It needs no kernel: mouse, finger and arrow keys move it.
 
     Args:
-        pictures: pictures or figures, all of one size.
+        pictures: pictures or figures, all of one size. A figure keeps its caption and its description.
         label: what the slider changes.
         values: what stands beside the slider for each picture; 1, 2, ... by default.
         start: which one is shown first.
+        choice: a list to choose from in place of the slider, for values that have no order.
     """
     made = [p if isinstance(p, Figure) else None for p in pictures]
     shown = [str(v) for v in (values if values is not None else range(1, len(pictures) + 1))]
@@ -663,27 +693,41 @@ def frames(
         raise DataError(f"{len(pictures)} pictures and {len(shown)} values", "Give one value for each picture")
     parts = []
     for i, (picture, figure) in enumerate(zip(pictures, made, strict=True)):
-        inside = figure.body if figure else _img(pixels(picture), f"{label}: {shown[i]}")
+        if figure:
+            below = f'<p class="fi-note">{html.escape(figure.caption)}</p>' if figure.caption else ""
+            inside = f'<div role="group" aria-label="{html.escape(figure.alt, quote=True)}">{figure.body}</div>{below}'
+        else:
+            inside = _img(pixels(picture), f"{label}: {shown[i]}")
         parts.append(f'<div class="fi-frame"{"" if i == start else " hidden"}>{inside}</div>')
     move = (
         "const f=this.closest('figure'),v=JSON.parse(this.dataset.values)[this.value];"
         "f.querySelectorAll(':scope>.fi-frame').forEach((e,i)=>{e.hidden=i!=this.value});"
-        "f.querySelector(':scope>label output').textContent=v;this.setAttribute('aria-valuetext',v)"
+        "const o=f.querySelector(':scope>label output');if(o){o.textContent=v;this.setAttribute('aria-valuetext',v)}"
     )
     quoted = html.escape(json.dumps(shown, ensure_ascii=False), quote=True)
-    slider = (
-        f'<label class="fi-row"><span>{html.escape(label)}</span><input type="range" min="0" max="{len(shown) - 1}" '
-        f'value="{start}" data-values="{quoted}" aria-valuetext="{html.escape(shown[start], quote=True)}" '
-        f'oninput="{html.escape(move, quote=True)}"><output>{html.escape(shown[start])}</output></label>'
-    )
-    text = alt or f"A slider over {len(shown)} pictures: {label} from {shown[0]} to {shown[-1]}."
+    common = f'data-values="{quoted}" oninput="{html.escape(move, quote=True)}"'
+    if choice:
+        selected = ' selected=""'
+        options = "".join(
+            f'<option value="{i}"{selected if i == start else ""}>{html.escape(v)}</option>'
+            for i, v in enumerate(shown)
+        )
+        control = f"<select {common}>{options}</select>"
+    else:
+        control = (
+            f'<input type="range" min="0" max="{len(shown) - 1}" value="{start}" {common} '
+            f'aria-valuetext="{html.escape(shown[start], quote=True)}"><output>{html.escape(shown[start])}</output>'
+        )
+    top = f'<label class="fi-row"><span>{html.escape(label)}</span>{control}</label>'
+    kind = "A choice of" if choice else "A slider over"
+    text = alt or f"{kind} {len(shown)} pictures: {label} from {shown[0]} to {shown[-1]}."
     default = next((f.width for f in made if f), "18rem")
-    return Figure(slider + "".join(parts), text, width=width or default)
+    return Figure(top + "".join(parts), text, width=width or default)
 
 
 def explore(
     draw: Callable[[Any], Any], label: str, values: Sequence[Any], *, start: int = 0, live: bool = False,
-    alt: str | None = None,
+    choice: bool = False, alt: str | None = None, width: str | None = None,
 ) -> Any:  # fmt: skip
     """What ``draw`` makes of each value: a slider over frames, or with a kernel a widget that draws anew.
 
@@ -693,9 +737,10 @@ def explore(
         values: to choose from.
         live: True in a running notebook: an ipywidgets slider that calls ``draw`` whenever it is moved, so that a
             changed ``draw`` shows at once. False makes all frames now, which is what a page needs.
+        start, choice, alt, width: as for :func:`frames`.
     """
     if not live:
-        return frames([draw(value) for value in values], label, values, start=start, alt=alt)
+        return frames([draw(v) for v in values], label, values, start=start, choice=choice, alt=alt, width=width)
     import ipywidgets
     from IPython.display import display
 
@@ -703,7 +748,124 @@ def explore(
         made = draw(value)
         display(made if isinstance(made, Figure) else faces([made], alt=f"{label}: {value}"))
 
-    slider = ipywidgets.SelectionSlider(
-        options=[(str(v), v) for v in values], index=start, description=label, style={"description_width": "initial"}
+    control = ipywidgets.Dropdown if choice else ipywidgets.SelectionSlider
+    options = [(str(v), v) for v in values]
+    widget = control(
+        options=options, value=options[start][1], description=label, style={"description_width": "initial"}
     )
-    return ipywidgets.interactive(show_one, value=slider)
+    return ipywidgets.interactive(show_one, value=widget)
+
+
+def paint(
+    image: Any, labels: Any, *, cells: int = 8, start: Iterable[int] = (27, 28, 35, 36), live: bool = False,
+    draw: Callable[[np.ndarray], Any] | None = None, alt: str | None = None,
+) -> Any:  # fmt: skip
+    """A face to paint a hole on, square by square, and what the hole takes: its size and the regions it damages.
+
+    On a page nothing is computed but sums: how many pixels of each region lie in each square is known beforehand.
+
+    Args:
+        image: the face. labels: its region ids (H, W).
+        cells: squares in a row; a divisor of the side.
+        start: numbers of the squares painted at first, row by row from 0.
+        live: True in a running notebook: ipywidgets buttons that call ``draw`` whenever a square is painted.
+        draw: hole (H, W) uint8 -> picture or :class:`Figure`; :func:`damage` by default.
+    """
+    picture, regions_at = pixels(image), _plane(labels)
+    side = len(regions_at)
+    if regions_at.shape != (side, side) or picture.shape[:2] != (side, side) or side % cells:
+        raise DataError(
+            f"a face of {picture.shape[:2]} with a map of {regions_at.shape} has no {cells} x {cells} squares",
+            "Give a square face and its map, and a divisor of the side",
+        )
+    square = side // cells
+    painted = np.zeros(cells * cells, bool)
+    painted[list(start)] = True
+    if live:
+        return _paint_live(cells, painted, square, draw or (lambda mask: damage(regions_at, mask, picture)))
+    present = [i for i in range(1, len(OTHER_AND_REGIONS)) if (regions_at == i).any()]
+    tiles = regions_at.reshape(cells, square, cells, square).transpose(0, 2, 1, 3).reshape(cells * cells, -1)
+    data = {
+        "cells": [[int((tile == i).sum()) for i in present] for tile in tiles],
+        "names": [OTHER_AND_REGIONS[i] for i in present],
+        "edges": BIN_EDGES,
+        "bins": BIN_NAMES,
+    }
+    checked = ' checked=""'
+    boxes = "".join(
+        f'<input type="checkbox" aria-label="row {i // cells + 1}, column {i % cells + 1}"'
+        f"{checked if painted[i] else ''}>"
+        for i in range(cells * cells)
+    )
+    mask = painted.reshape(cells, cells).repeat(square, axis=0).repeat(square, axis=1)
+    lost = {i: float(mask[regions_at == i].mean()) for i in present}
+    number = bin_of(float(mask.mean()))
+    said = f"hole fraction {mask.mean():.2f}, " + (
+        "in none of the bins" if number is None else f"bin {BIN_NAMES[number]}"
+    )
+    grey = np.where(regions_at[..., None] > 0, 128, 90).repeat(3, axis=2).astype(np.uint8)
+    layers = ""
+    for i in present:
+        layer = np.dstack([_PALETTE[regions_at], 255 * (regions_at == i).astype(np.uint8)])
+        hidden = "" if lost[i] else ' hidden=""'
+        layers += f'<img class="fi-layer" src="{_uri(layer)}" alt="{OTHER_AND_REGIONS[i]}, damaged"{hidden}>'
+    swatches = "".join(
+        f'<li><i style="background:{REGION_COLOURS[i]}"></i>'
+        f"<span>{OTHER_AND_REGIONS[i]}: {_percent(lost[i]) + ' lost' if lost[i] else 'whole'}</span></li>"
+        for i in present
+    )
+    count = (
+        "const f=this.closest('figure'),d=JSON.parse(this.dataset.paint),t=d.names.map(()=>0),a=t.slice();"
+        "[...this.children].forEach((c,i)=>d.cells[i].forEach((v,k)=>{a[k]+=v;if(c.checked)t[k]+=v}));"
+        "const n=[...this.children].filter(c=>c.checked).length/this.children.length;"  # all squares have one size
+        "f.querySelectorAll('.fi-layer').forEach((e,k)=>{e.hidden=!t[k]});"
+        "f.querySelectorAll('.fi-legend span').forEach((e,k)=>{const p=t[k]/a[k];e.textContent=d.names[k]+': '+"
+        "(p==0?'whole':p<.01?'under 1% lost':Math.round(100*p)+'% lost')});"
+        "const b=d.bins.find((_,i)=>n>d.edges[i]&&n<=d.edges[i+1]);"
+        "f.querySelector('output').textContent='hole fraction '+n.toFixed(2)+', '+(b?'bin '+b:'in none of the bins')"
+    )
+    drag = (
+        "if(event.buttons&1&&event.pointerType=='mouse'){[event.target,event.relatedTarget].forEach(c=>{"
+        "if(c&&c.type=='checkbox'&&c.parentNode==this)c.checked=true});this.dispatchEvent(new Event('input'))}"
+    )
+    body = (
+        f'<div class="fi-grid" style="grid-template-columns:repeat(2,minmax(0,16rem))">'
+        f'<div class="fi-cell"><div class="fi-pair">{_img(picture, "the face")}'
+        f'<div class="fi-cells" role="group" aria-label="squares of the hole" '
+        f'style="grid-template:repeat({cells},1fr)/repeat({cells},1fr)" '
+        f'data-paint="{html.escape(json.dumps(data), quote=True)}" oninput="{html.escape(count, quote=True)}" '
+        f'onpointerover="{html.escape(drag, quote=True)}">{boxes}</div></div>paint here</div>'
+        f'<div class="fi-cell"><div class="fi-pair">{_img(grey, "parsing map; whole regions are grey")}{layers}</div>'
+        f'damaged regions</div></div><ul class="fi-legend">{swatches}</ul>'
+        f'<p class="fi-note"><output>{said}</output></p>'
+    )
+    return Figure(body, alt or "A face cut into squares to paint a hole on; beside it the regions the hole damages.")
+
+
+def _paint_live(cells: int, painted: np.ndarray, square: int, draw: Callable[[np.ndarray], Any]) -> Any:
+    """Buttons, one a square, and below them what ``draw`` makes of the hole."""
+    import ipywidgets
+    from IPython.display import display
+
+    size = {"width": "1.8rem", "height": "1.8rem", "margin": "0", "padding": "0"}
+    buttons = [
+        ipywidgets.ToggleButton(
+            value=bool(on), layout=size, tooltip=f"row {i // cells + 1}, column {i % cells + 1}",
+        )
+        for i, on in enumerate(painted)
+    ]  # fmt: skip
+    below = ipywidgets.Output()
+
+    def redraw(_: Any = None) -> None:
+        grid = np.array([button.value for button in buttons], np.uint8).reshape(cells, cells)
+        mask = grid.repeat(square, axis=0).repeat(square, axis=1)
+        made = draw(mask)
+        below.clear_output(wait=True)
+        with below:
+            display(made if isinstance(made, Figure) else faces([made], alt="What became of the painted hole."))
+
+    for button in buttons:
+        button.observe(redraw, "value")
+    redraw()
+    grid = ipywidgets.GridBox(buttons, layout={"grid_template_columns": f"repeat({cells}, 1.8rem)"})
+    return ipywidgets.VBox([grid, below])

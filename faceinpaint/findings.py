@@ -1,0 +1,259 @@
+"""What results records say, in words: sentences whose numbers and directions are computed, never typed.
+
+A sentence says *ahead*, *behind* or *level* as the records have it, so that the book reads right whatever came out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faceinpaint import table
+from faceinpaint.errors import DataError
+from faceinpaint.masks import BIN_NAMES
+
+Record = Mapping[str, Any]
+
+ORACLE = ("facial-style", "facial-style-predicted", "facial-style-none")
+"""The three rows that differ in the parsing map alone: the true one, one guessed from the damaged face, none."""
+
+PRINTED_ORDER = ("context-encoder", "contextual-attention", "gated-conv", "facial-style")
+"""Rows of the patent's Table 1, from the lowest PSNR to the highest."""
+
+METRICS = {"psnr": ("PSNR", 2, 1, " dB"), "ssim": ("SSIM", 3, 1, ""), "lpips": ("LPIPS", 3, -1, "")}
+"""Name, digits, direction (1: more is better) and unit."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Records of one folder, measured on one test.
+
+    Attributes:
+        name: of the folder; of the one above if the folder is called ``records``.
+        records: in the order of the table.
+    """
+
+    name: str
+    records: tuple[Record, ...]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the test faces are drawn by the library."""
+        return "drawn faces" in self.records[0]["test"]["faces"]
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures."""
+        return int(self.records[0]["size"])
+
+    @property
+    def title(self) -> str:
+        """Such as "photographs, 64 x 64, preset cpu"."""
+        kind = "drawn faces" if self.drawn else "photographs"
+        return f"{kind}, {self.size} x {self.size}, preset {self.records[0]['preset']}"
+
+    @property
+    def by_key(self) -> dict[str, Record]:
+        """Records by their key."""
+        return {record["key"]: record for record in self.records}
+
+    @property
+    def trained(self) -> list[Mapping[str, Any]]:
+        """What the records say of each training, each training once."""
+        found = {r["training"]["sha256"]: r["training"] for r in self.records if r["training"]}
+        return list(found.values())
+
+    @property
+    def is_result(self) -> bool:
+        """Whether more may be read from it than that everything runs: photographs, and not the smallest preset."""
+        return not self.drawn and self.records[0]["preset"] != "smoke"
+
+
+def groups(results: str | Path, keys: Iterable[str], need: Iterable[str] = ()) -> list[Group]:
+    """Records below a folder, by folder and test; what is a result first, then large before small.
+
+    Args:
+        results: searched with all folders below it. Files of other kinds are passed over.
+        keys: which rows belong to a group.
+        need: rows without which a group is left out.
+    """
+    wanted, needed = set(keys), set(need)
+    found: dict[tuple[str, int, str], list[Record]] = {}
+    top = Path(results)
+    for folder in sorted({path.parent for path in top.rglob("*.json")}):
+        try:
+            records = table.read_records(sorted(folder.glob("*.json")))
+        except DataError:  # records of other kinds
+            continue
+        name = folder.parent.name if folder.name == "records" else folder.name
+        for record in records:
+            if record["key"] in wanted:
+                place = name, int(record["size"]), record["test"]["pairs_sha256"]
+                found.setdefault(place, []).append(record)
+    made = [Group(name, tuple(records)) for (name, *_), records in found.items()]
+    whole = [group for group in made if needed <= group.by_key.keys()]
+    return sorted(whole, key=lambda g: (not g.is_result, g.drawn, -g.size, -g.records[0]["test"]["pairs"], g.name))
+
+
+# --- sentences ------------------------------------------------------------------------------------------------------
+
+
+def score(record: Record, metric: str = "psnr", group: str = "all") -> Mapping[str, Any] | None:
+    """Mean and 95% interval of composited output, or None where it was not measured."""
+    found = record["images"]["composited"].get(group, {}).get(metric)
+    return found if found and found["mean"] is not None else None
+
+
+def said(record: Record) -> str:
+    """How a sentence calls a row."""
+    names = {
+        "facial-style": "the patent's method with the true map",
+        "facial-style-predicted": "the patent's method with a guessed map",
+        "facial-style-none": "the patent's method without a map",
+    }
+    return names.get(record["key"], str(record["title"]))
+
+
+def caveat(group: Group) -> str:
+    """What a reader must know before reading anything from these records."""
+    images = sorted({t["images"] for t in group.trained})
+    minutes = [t["seconds"] / 60 for t in group.trained]
+    seen = " or ".join(f"{n:,}" for n in images) or "no"
+    took = _between(min(minutes), max(minutes)) if minutes else "no time"
+    if group.is_result:
+        seeds = sorted({t["config"]["seed"] for t in group.trained})
+        return (
+            f"Photographs of {group.size} x {group.size} pixels, {seen} training images a method, "
+            f"{'one seed' if len(seeds) == 1 else f'{len(seeds)} seeds'}. "
+            "This is a small run on a CPU's budget; at full size and full length the order may be another."
+            if group.records[0]["preset"] == "cpu"
+            else f"Photographs of {group.size} x {group.size} pixels, {seen} training images a method."
+        )
+    what = "drawn faces" if group.drawn else "photographs"
+    return (
+        f"These are runs of {took} each, on {what}: every network has seen {seen} pictures and has hardly begun to "
+        "learn. They show that everything runs. They are **no result**, and say nothing about which method is better."
+    )
+
+
+def _between(low: float, high: float) -> str:
+    """A time in minutes."""
+    first, last = (max(1, round(x)) for x in (low, high))
+    return f"about {last} minute{'s' if last > 1 else ''}" if first == last else f"{first} to {last} minutes"
+
+
+def apart(one: Record, other: Record, metric: str = "psnr") -> str:
+    """How a row stands to another: "1.20 dB ahead of", "0.31 dB behind" or "level with", and how sure that is."""
+    a, b = score(one, metric), score(other, metric)
+    if a is None or b is None:
+        return "not measured against"
+    name, digits, sign, unit = METRICS[metric]
+    difference = sign * (a["mean"] - b["mean"])
+    if round(abs(difference), digits) == 0:
+        return "level with"
+    return f"{abs(difference):.{digits}f}{unit or ' ' + name} {'ahead of' if difference > 0 else 'behind'}"
+
+
+def overlap(one: Record, other: Record, metric: str = "psnr") -> bool:
+    """Whether the 95% intervals of two rows have anything in common."""
+    a, b = score(one, metric), score(other, metric)
+    return a is None or b is None or (a["low"] <= b["high"] and b["low"] <= a["high"])
+
+
+def best(records: Iterable[Record], metric: str = "psnr", group: str = "all") -> Record | None:
+    """The best of these rows, if any was measured."""
+    sign = METRICS[metric][2]
+    measured = [(sign * found["mean"], r) for r in records if (found := score(r, metric, group))]
+    return max(measured, key=lambda pair: pair[0])[1] if measured else None
+
+
+def against_others(group: Group) -> str:
+    """The patent's method with the true map against every other method: how far, how sure, for which holes."""
+    ours = group.by_key.get("facial-style")
+    others = [r for r in group.records if r["method"] != "facial-style"]
+    networks = [r for r in others if r["training"]]
+    rival = best(networks or others)
+    mean, other = (score(row) if row else None for row in (ours, rival))
+    if ours is None or rival is None or mean is None or other is None:
+        return "The row of the patent's method is not among these records."
+    sentences = [
+        f"With the true map the patent's method has {mean['mean']:.2f} dB; the best of the other networks, "
+        f"{said(rival)}, has {other['mean']:.2f}. So it is **{apart(ours, rival)} {said(rival)}**"
+        + (", with intervals that overlap." if overlap(ours, rival) else ", and their intervals do not overlap.")
+    ]
+    bins = [b for b in BIN_NAMES if score(ours, group=b)]
+    won = sum(_beats_all(ours, others, b) for b in bins)
+    if bins:
+        sentences.append(f"It is ahead of all other rows in {won} of {len(bins)} sizes of holes.")
+    judge = best([ours, *networks], "lpips")
+    if judge is not None:
+        sentences.append(f"By LPIPS the best network is {said(judge)}.")
+    floor = best([r for r in others if not r["training"]])
+    if floor is not None and networks:
+        losers = [r for r in (ours, *networks) if (best([floor, r]) or r) is floor]
+        count = len(networks) + 1
+        sentences.append(
+            f"{'All' if not losers else f'Only {count - len(losers)} of the' if len(losers) < count else 'None of the'}"
+            f" {count} networks {'are' if not losers else 'is' if len(losers) >= count - 1 else 'are'} above "
+            f"{floor['title']}, which learns nothing."
+        )
+    return " ".join(sentences)
+
+
+def _beats_all(ours: Record, others: Iterable[Record], group: str) -> bool:
+    mine = score(ours, group=group)
+    theirs = [found["mean"] for r in others if (found := score(r, group=group))]
+    return mine is not None and bool(theirs) and mine["mean"] > max(theirs)
+
+
+def order(group: Group) -> str:
+    """The four methods of the patent's table by PSNR, beside the order that the patent prints."""
+    means = {key: found["mean"] for key in PRINTED_ORDER if (r := group.by_key.get(key)) and (found := score(r))}
+    if len(means) < len(PRINTED_ORDER):
+        return "Not all four methods of the patent's table are among these records."
+    ranked = sorted(PRINTED_ORDER, key=means.__getitem__)
+    names, printed = (", ".join(group.by_key[key]["title"] for key in keys) for keys in (ranked, PRINTED_ORDER))
+    same = ranked == list(PRINTED_ORDER)
+    return f"From the lowest PSNR to the highest the four are {names}: " + (
+        "**the order that the patent prints.**" if same else f"**not the patent's order**, which is {printed}."
+    )
+
+
+def oracle(group: Group) -> str:
+    """How much of what the parsing map gains is gained by the true one alone, and what is left without it."""
+    true, guessed, none = (score(row) if (row := group.by_key.get(key)) else None for key in ORACLE)
+    if true is None or guessed is None or none is None:
+        return "The three rows that tell are not among these records."
+    gain, kept = true["mean"] - none["mean"], guessed["mean"] - none["mean"]
+    spread = max(x["high"] - x["low"] for x in (true, guessed, none)) / 2
+    numbers = (
+        f"Against no map at all, the true map changes PSNR by {_signed(gain)} dB and the guessed one by "
+        f"{_signed(kept)} dB; each mean is uncertain by up to {spread:.2f} dB."
+    )
+    if abs(gain) <= spread:
+        verdict = "**No gain from the map can be told from chance here.**"
+    elif gain < 0:
+        verdict = "**Even the true map does not help here.**"
+    elif kept <= 0:
+        verdict = "**All of the gain is the oracle:** with a map that one could have, nothing of it is left."
+    elif kept >= gain:
+        verdict = "**None of the gain is the oracle:** a guessed map does as well."
+    else:
+        verdict = f"**About {1 - kept / gain:.0%} of the gain is the oracle.**"
+    return f"{numbers} {verdict}"
+
+
+def without_oracle(group: Group) -> str:
+    """The patent's method with a guessed map against the other networks, which get no map either."""
+    ours = group.by_key.get(ORACLE[1])
+    rival = best([r for r in group.records if r["method"] != "facial-style" and r["training"]])
+    if ours is None or rival is None or score(ours) is None:
+        return "The row with a guessed map is not among these records."
+    sure = "their intervals overlap" if overlap(ours, rival) else "their intervals do not overlap"
+    return f"With a guessed map, which is what one would have in use, it is {apart(ours, rival)} {said(rival)}; {sure}."
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

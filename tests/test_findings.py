@@ -1,0 +1,111 @@
+"""Sentences of the book: what they say follows the records, whichever way these point."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from test_table import record
+
+from faceinpaint import findings
+from faceinpaint.reproduce import ROWS
+
+KEYS = [row.key for row in ROWS]
+METHOD = {row.key: row.method for row in ROWS}
+MAP = {row.key: row.map for row in ROWS}
+LEVELS = {
+    "mean-fill": 15.0, "telea": 18.0, "context-encoder": 19.0, "contextual-attention": 20.0, "gated-conv": 21.0,
+    "facial-style": 25.0, "facial-style-predicted": 22.0, "facial-style-none": 21.0,
+}  # fmt: skip
+
+
+def group(width=0.01, preset="cpu", faces="CelebAMask-HQ, test", **levels) -> findings.Group:
+    """A group with these mean PSNRs, and intervals of this relative half width."""
+    made = []
+    for number, (key, level) in enumerate((LEVELS | {k.replace("_", "-"): v for k, v in levels.items()}).items()):
+        one = record(key, METHOD[key], MAP[key], level, preset=preset)
+        one["test"] |= {"faces": faces}
+        if one["training"]:
+            one["training"] |= {"sha256": str(number)}
+        for bins in one["images"].values():
+            for metrics in bins.values():
+                for x in metrics.values():
+                    x |= {"low": x["mean"] * (1 - width), "high": x["mean"] * (1 + width)}
+        made.append(one)
+    return findings.Group("a", tuple(made))
+
+
+def test_ahead_and_behind_follow_the_records():
+    ahead, behind = (findings.against_others(group(facial_style=level)) for level in (25.0, 20.0))
+    assert "4.00 dB ahead of DF2" in ahead
+    assert "their intervals do not overlap" in ahead
+    assert "6 of 6 sizes" in ahead
+    assert "1.00 dB behind DF2" in behind
+    assert "0 of 6 sizes" in behind
+
+
+def test_an_uncertain_lead_is_called_so():
+    assert "intervals that overlap" in findings.against_others(group(width=0.2))
+
+
+def test_networks_below_the_classical_fill_are_counted():
+    assert "All 4 networks are above Telea" in findings.against_others(group())
+    assert "Only 1 of the 4 networks is above" in findings.against_others(group(telea=24.0))
+    assert "None of the 4 networks is above" in findings.against_others(group(telea=30.0))
+
+
+def test_the_order_is_compared_with_the_printed_one():
+    assert "the order that the patent prints" in findings.order(group())
+    assert "not the patent's order" in findings.order(group(gated_conv=19.5))
+
+
+@pytest.mark.parametrize(
+    ("true", "guessed", "none", "verdict"),
+    [
+        (25, 22, 21, "About 75% of the gain is the oracle"),
+        (25, 20, 21, "All of the gain is the oracle"),
+        (25, 25.5, 21, "None of the gain is the oracle"),
+        (20, 20, 21, "Even the true map does not help"),
+        (21.1, 20, 21, "can be told from chance"),
+    ],
+)
+def test_the_oracles_share_in_every_case(true, guessed, none, verdict):
+    levels = {"facial_style": true, "facial_style_predicted": guessed, "facial_style_none": none}
+    assert verdict in findings.oracle(group(**levels))
+
+
+def test_without_the_oracle_the_direction_follows_too():
+    assert "1.00 dB ahead of DF2" in findings.without_oracle(group())
+    assert "1.00 dB behind DF2" in findings.without_oracle(group(facial_style_predicted=20.0))
+    assert "level with DF2" in findings.without_oracle(group(facial_style_predicted=21.0))
+
+
+@pytest.mark.parametrize(
+    ("preset", "faces", "result"),
+    [("cpu", "CelebAMask-HQ", True), ("smoke", "CelebAMask-HQ", False), ("cpu", "drawn faces (toy)", False)],
+)
+def test_only_a_longer_run_on_photographs_is_a_result(preset, faces, result):
+    made = group(preset=preset, faces=faces)
+    assert made.is_result == result
+    assert ("no result" in findings.caveat(made)) != result
+    assert ("photographs" in made.title) == ("CelebA" in faces)
+
+
+def test_missing_rows_are_said_to_be_missing():
+    few = findings.Group("few", group().records[:3])
+    for sentence in (findings.against_others, findings.order, findings.oracle, findings.without_oracle):
+        assert "not among these records" in sentence(few) or "Not all four" in sentence(few)
+
+
+def test_groups_put_results_first_and_pass_over_other_files(tmp_path):
+    for folder, made in {"smoke/records": group(preset="smoke", faces="drawn faces"), "real": group()}.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for one in made.records:
+            (tmp_path / folder / f"{one['key']}.json").write_text(json.dumps(one))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "kill.json").write_text('{"kind": "soak"}')
+    found = findings.groups(tmp_path, KEYS, ["facial-style"])
+    assert [g.name for g in found] == ["real", "smoke"]
+    assert [r["key"] for r in found[0].records] == KEYS
+    assert findings.groups(tmp_path, KEYS, ["another"]) == []
+    assert findings.groups(tmp_path / "nowhere", KEYS) == []
