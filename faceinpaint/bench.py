@@ -462,7 +462,7 @@ def fast_rows(plan: Plan) -> Iterator[Row]:
         speeds = [p.batch * 1e3 / statistics.median(t) for t in (ours, theirs)]
         yield Row(
             f"training facial-style, preset {p.name}, precision bf16-mixed", "32-true", *speeds, "images/s",
-            _better(ours, theirs), note="on a processor that multiplies bfloat16 itself, such as those with AVX512-BF16",
+            _better(ours, theirs), note="faster where the processor multiplies bfloat16 itself (AVX512-BF16)",
         )  # fmt: skip
         return
     ceiling = matmul_ceiling(plan.device)

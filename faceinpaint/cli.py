@@ -156,6 +156,10 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help="GPUs or processes; under torchrun, all of it.")] = 1,
 ) -> None:
     """Train one method. Ctrl-C stops after the step; the same command again goes on.
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Begin with these weights, a run or its generator.safetensors, of the same widths."),
+    ] = None,
 
     Example: `faceinpaint train facial-style --preset smoke --out runs/ours`
 
@@ -163,6 +167,9 @@ def train(
     --weights weights --out runs/ours`
     """
     from faceinpaint.reproduce import Sources
+
+    Larger pictures, from what was learned on small ones: `faceinpaint train facial-style --preset cpu --set size=128
+    --set images=8000 --start runs/ours --out runs/ours-128`
     from faceinpaint.train import disband, launch, train
 
     config = _config(method, preset, merge, seed, settings)
@@ -172,7 +179,9 @@ def train(
     with fabric.rank_zero_first():  # it prepares the pictures, the others find them prepared
         face_set, hole_set = sources.training(config.preset, cache or out / "cache", seed, progress=first)
     with _resumable(), _bar(f"train {method}", config.preset.images, shown=first) as advance:
-        path = train(config, face_set, hole_set, out, backbone_weights=weights, progress=advance, fabric=fabric)
+        path = train(
+            config, face_set, hole_set, out, backbone_weights=weights, progress=advance, fabric=fabric, start=start
+        )
     disband(fabric)
     if first:
         print(f"weights: {path}\ncurves: tensorboard --logdir {out}")

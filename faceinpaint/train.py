@@ -224,6 +224,7 @@ def disband(fabric: Fabric) -> None:
 def train(
     config: Config, faces: FaceSet, holes: HoleSet, out: str | Path, *, backbone_weights: str | Path = "auto",
     progress: Progress | None = None, accelerator: str = "cpu", fabric: Fabric | None = None,
+    start: str | Path | None = None,
 ) -> Path:  # fmt: skip
     """Train one method, or go on where an earlier call stopped.
 
@@ -239,12 +240,15 @@ def train(
         progress: called after each step by the first process.
         accelerator: as Lightning Fabric names it.
         fabric: the processes that :func:`launch` started; without it, one.
+        start: weights to begin with in place of random ones: ``generator.safetensors`` of another training of the
+            same method and widths, or its folder. The size of pictures may differ, as the networks are convolutions:
+            a short training at 256 can follow a long one at 64. The critic begins anew.
 
     Returns:
         path of ``generator.safetensors``.
 
     Raises:
-        CheckpointError: ``out`` holds another run, or a damaged checkpoint.
+        CheckpointError: ``out`` holds another run, or a damaged checkpoint; ``start`` does not fit.
         DataError: another process is training there, or the system refuses to write.
         TrainingError: a loss or gradient is not finite, or another process was lost.
     """
@@ -252,7 +256,7 @@ def train(
     fabric = fabric or launch(config.preset, accelerator)
     try:
         with weights.claimed(out) if fabric.is_global_zero else nullcontext():
-            final = _train(config, faces, holes, out, backbone_weights, progress, fabric)
+            final = _train(config, faces, holes, out, backbone_weights, progress, fabric, start)
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         lost = isinstance(error, torch.distributed.DistError) or "gloo" in reason or "peer" in reason
@@ -265,7 +269,7 @@ def train(
 
 def _train(
     config: Config, faces: FaceSet, holes: HoleSet, out: Path, backbone_weights: str | Path,
-    progress: Progress | None, fabric: Fabric,
+    progress: Progress | None, fabric: Fabric, start: str | Path | None,
 ) -> Path:  # fmt: skip
     """What :func:`train` does once the folder is its own."""
     p, chosen = config.preset, method(config.method)
@@ -275,6 +279,11 @@ def _train(
         "data": {"faces": faces.source, "holes": holes.source, "face_count": len(faces), "hole_count": len(holes)},
         "backbone": backbone.record() if backbone is not None else None,
     }
+    first: dict[str, Tensor] = {}
+    if start is not None:
+        source = Path(start) / "generator.safetensors" if Path(start).is_dir() else Path(start)
+        first, before = weights.load(source)
+        about["start"] = {key: before.get(key) for key in ("sha256", "images", "config", "start")}
     final = out / "generator.safetensors"
     if fabric.is_global_zero:
         _claim(out, about)
@@ -286,14 +295,16 @@ def _train(
         return final
 
     run = _Run(config, chosen, fabric, backbone)
-    start = run.restore(out / "checkpoints")
+    resumed = run.restore(out / "checkpoints")
+    if first and not resumed:
+        run.begin(first, source)
     feed = Feed(faces, holes, p.batch, config.seed, config.merge, fabric.device, fabric.global_rank, fabric.world_size)
     steps = -(-p.images // p.batch)
-    log = _Log(out, start, p.batch) if fabric.is_global_zero else None
+    log = _Log(out, resumed, p.batch) if fabric.is_global_zero else None
     if progress and log:
-        progress(start * p.batch, "resumed" if start else "started")
+        progress(resumed * p.batch, "resumed" if resumed else "started")
     with _ctrl_c(fabric.world_size > 1) as pressed, closing(log) if log else nullcontext():
-        for step in range(start, steps):
+        for step in range(resumed, steps):
             scalars = run.step(step, steps, feed)
             done = (step + 1) * p.batch
             due = [_passed(done, p.batch, every) for every in (p.checkpoint_every, p.sample_every)]
@@ -360,6 +371,16 @@ class _Run:
             self.wrapped[kind], self.optimisers[kind] = fabric.setup(compiled, optimiser)
         self.backbone = backbone.to(fabric.device) if backbone is not None else None
         self.ema = {name: t.detach().clone() for name, t in self.bare["generator"].state_dict().items()}
+
+    def begin(self, tensors: dict[str, Tensor], path: Path) -> None:
+        """Let the generator begin with these weights.
+
+        Raises:
+            CheckpointError: they do not fit.
+        """
+        weights.fill(self.bare["generator"], tensors, path)
+        for name, tensor in self.bare["generator"].state_dict().items():
+            self.ema[name].copy_(tensor)
 
     def step(self, step: int, steps: int, feed: Feed) -> dict[str, Tensor]:
         """One generator step and the critic steps that go with it. Returns scalars to log, still on the device."""

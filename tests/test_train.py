@@ -369,6 +369,39 @@ def test_called_again_a_finished_run_is_left_alone(faces: FaceSet, holes: HoleSe
     assert before == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
 
 
+def test_training_goes_on_from_other_weights_at_another_size(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    first = train(Config("facial-style", tiny(images=8)), faces, holes, tmp_path / "small")
+    larger = load_faces("toy", "train", 48, count=4), load_holes("drawn", "train", 48, count=4)
+    still = Config("facial-style", tiny(size=48, images=8, lr=1e-30, checkpoint_every=4))
+    out = tmp_path / "large"
+    train(still, *larger, out, start=tmp_path / "small")
+    learned, known = load_file(first), load_file(out / "generator.safetensors")
+    assert all(torch.allclose(known[name], learned[name], atol=1e-20) for name in learned)  # nothing moves so far
+    held = weights.read_json(out / "config.json")["start"]
+    before = weights.read_json(first.with_suffix(".json"))
+    assert (held["sha256"], held["images"]) == (before["sha256"], before["images"]) == (before["sha256"], 8)
+    with pytest.raises(CheckpointError, match="start is"):  # another beginning is another run
+        train(still, *larger, out)
+    # What begins from weights resumes from its own checkpoint, not from them again.
+    moving = Config("facial-style", tiny(size=48, images=16, checkpoint_every=4))
+    whole = train(moving, *larger, tmp_path / "a", start=first)
+
+    def stop(count: int, note: str, seen: list[int] = []) -> None:  # noqa: B006
+        seen.append(count)
+        if sum(seen) == 8:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(moving, *larger, tmp_path / "b", start=first, progress=stop)
+    train(moving, *larger, tmp_path / "b", start=first)
+    assert results(tmp_path / "a") == results(tmp_path / "b")
+    assert whole.read_bytes() != first.read_bytes()
+    with pytest.raises(CheckpointError, match="do not fit"):
+        train(Config("facial-style", tiny(width=8)), faces, holes, tmp_path / "c", start=first)
+    with pytest.raises(CheckpointError, match="no such file"):
+        train(still, faces, holes, tmp_path / "d", start=tmp_path / "nothing")
+
+
 def test_everything_that_steps_change_is_restored(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
     """Weights, moments, running means of batch normalisation, vectors of spectral normalisation, the mean weights."""
     for name, wanted in (("context-encoder", "running_var"), ("facial-style", "_u"), ("gated-conv", "_v")):
