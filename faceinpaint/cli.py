@@ -27,6 +27,8 @@ app = typer.Typer(
 )  # fmt: skip
 data = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Draw, prepare and check faces and holes.")
 app.add_typer(data, name="data")
+shelf = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Trained weights of the repository.")
+app.add_typer(shelf, name="weights")
 
 Faces = Annotated[str, typer.Option(help="'toy' for drawn faces, or a folder of pictures and parsing maps.")]
 Holes = Annotated[str, typer.Option(help="'drawn', or a folder of hole masks.")]
@@ -154,22 +156,22 @@ def train(
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs or processes; under torchrun, all of it.")] = 1,
-) -> None:
-    """Train one method. Ctrl-C stops after the step; the same command again goes on.
     start: Annotated[
         Path | None,
         typer.Option(help="Begin with these weights, a run or its generator.safetensors, of the same widths."),
     ] = None,
+) -> None:
+    """Train one method. Ctrl-C stops after the step; the same command again goes on.
 
     Example: `faceinpaint train facial-style --preset smoke --out runs/ours`
 
     On real faces: `faceinpaint train facial-style --preset cpu --faces CelebAMask-HQ --holes irregular-masks
     --weights weights --out runs/ours`
-    """
-    from faceinpaint.reproduce import Sources
 
     Larger pictures, from what was learned on small ones: `faceinpaint train facial-style --preset cpu --set size=128
     --set images=8000 --start runs/ours --out runs/ours-128`
+    """
+    from faceinpaint.reproduce import Sources
     from faceinpaint.train import disband, launch, train
 
     config = _config(method, preset, merge, seed, settings)
@@ -301,37 +303,126 @@ def table(
 
 @app.command()
 def inpaint(
-    photo: Annotated[Path, typer.Argument(help="The damaged photograph.")],
-    hole: Annotated[Path, typer.Option(help="Its hole mask, of the same size: white is the hole.")],
-    out: Annotated[Path, typer.Option(help="Where the repaired photograph is written.")],
-    weights: Annotated[Path, typer.Option(help="Folder of a run, or generator.safetensors.")],
+    photo: Annotated[Path, typer.Argument(help="The photograph, PNG, JPEG or WebP; or a folder of them.")],
+    hole: Annotated[Path, typer.Option(help="Its hole mask, of the same size: white is the hole; or a folder.")],
+    out: Annotated[Path, typer.Option(help="The repaired photograph, .png or .webp; or a folder.")],
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="A name that `faceinpaint weights list` shows, the folder of a run, or generator.safetensors; "
+            "default: the first of the list."
+        ),
+    ] = None,
+    parser: Annotated[
+        Path | None, typer.Option(help="Run or file of the parser; default: the one beside the generator.")
+    ] = None,
     parsing: Annotated[
-        Path | None, typer.Option(help="Parsing map of the face (19 classes), of the same size.")
+        Path | None, typer.Option(help="Parsing map (19 classes), of the same size; or a folder; default: predicted.")
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X,Y,W,H[,TILT]",
+            help="A face by hand, in pixels, brows to below the mouth, temple to temple; may be repeated. "
+            "'whole': the photograph is framed as CelebA-HQ frames a face.",
+        ),
+    ] = None,
+    outside: Annotated[
+        str, typer.Option(help="Holes outside faces: refuse, or fill them by classical means.")
+    ] = "refuse",
+    compare: Annotated[
+        Path | None, typer.Option(help="Also write before, hole, map and after side by side (.png; or a folder).")
     ] = None,
     order: Order = "celebamask-hq",
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
 ) -> None:
-    """Repair a photograph of a face. Known pixels come back unchanged.
+    """Repair photographs of faces, of any size. Nothing but the hole is changed.
 
-    Example: `faceinpaint inpaint photo.png --hole hole.png --parsing labels.png --weights runs/ours --out repaired.png`
+    Finds the face, predicts its parsing map, fills the hole at full size. Known pixels come back bit for bit, and so
+    do depth, palette, transparency, colour profile, orientation and metadata. So the output is PNG or lossless WebP:
+    a JPEG would change every pixel.
+
+    Example: `faceinpaint inpaint photo.jpg --hole hole.png --out repaired.png --compare compared.png`
+
+    The face by hand: `faceinpaint inpaint photo.jpg --hole hole.png --box 172,79,83,83 --out repaired.png`
+
+    A scratch that runs on outside the face: `faceinpaint inpaint photo.jpg --hole hole.png --outside classical
+    --out repaired.png`
+
+    A folder, each photograph with the hole of the same name, some done before: `faceinpaint inpaint photos
+    --hole holes --out repaired`
+
+    Weights of your own: `faceinpaint inpaint photo.png --hole hole.png --weights runs/facial-style --out repaired.png`
     """
-    from PIL import Image
+    from functools import partial
 
-    from faceinpaint.faces import read_labels, read_rgb
-    from faceinpaint.inpaint import inpaint
-    from faceinpaint.masks import load_hole
+    from faceinpaint.framing import parse_box
+    from faceinpaint.photograph import Job, Repairer, jobs_of, repair_all, repair_file
 
-    labels = None if parsing is None else read_labels(parsing, order)
-    mask = load_hole(hole, white_is_hole=not black_is_hole)
-    repaired = inpaint(read_rgb(photo), mask, labels, weights=weights, device=_accelerator(device))
-    if out.suffix.lower() not in (".png", ".bmp", ".tif", ".tiff"):
-        raise ConfigError("known pixels would not survive this format", "Write PNG, BMP or TIFF", out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    new = out.with_name(f".{out.stem}.new{out.suffix}")
-    Image.fromarray(repaired).save(new)
-    new.replace(out)
-    print(out)
+    whole = box == ["whole"]
+    boxes = "whole" if whole else [parse_box(text) for text in box] if box else None
+    folder = photo.is_dir()
+    if folder and boxes not in (None, "whole"):
+        raise ConfigError("one box does not fit a folder of photographs", "Repair that photograph alone", photo)
+    jobs = list(jobs_of(photo, hole, out, parsing, compare)) if folder else []
+    tool = Repairer.load(weights, parser, _accelerator(device))
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(f"weights: {escape(tool.about)}", highlight=False)
+    repair = partial(repair_file, boxes=boxes, outside=outside, white_is_hole=not black_is_hole, order=order)
+    if not folder:
+        done = repair(tool, Job(photo, hole, out, parsing, compare))
+        for face in done.faces:
+            if face.box is not None:
+                console.print(f"face: {face.box}", highlight=False)
+        if done.classical:
+            console.print(f"outside faces, filled classically: {done.classical:,} pixels", highlight=False)
+        print(out)
+        return
+    with _resumable(), _bar("repair", len(jobs)) as advance:
+        made, there, failed = repair_all(tool, jobs, repair, advance)
+    print(f"{made} repaired, {there} there before, {len(failed)} failed -> {out}")
+    for error in failed:
+        console.print(f"[bold red]Failed:[/] {escape(str(error))}", highlight=False)
+    if failed:
+        raise typer.Exit(2)
+
+
+@shelf.command("list")
+def weights_list() -> None:
+    """Show the trained weights that come with the repository, the preferred ones first.
+
+    Example: `faceinpaint weights list`
+    """
+    from faceinpaint import trained
+
+    entries = trained.listed()
+    for entry in entries:
+        trained.find(entry.name)  # says so if a file is not the one of the list
+        print(entry)
+    if not entries:
+        print(f"none in {trained.FOLDER}")
+
+
+@shelf.command("add")
+def weights_add(
+    run: Annotated[Path, typer.Argument(help="Folder of the generator's run, or its safetensors file.")],
+    name: Annotated[str, typer.Option(help="Of the entry, and of its folder in data/weights.")],
+    trained_on: Annotated[str, typer.Option(help="Which pictures, how many, of what size; one line.")],
+    licence: Annotated[str, typer.Option(help="Of the weights: it follows from that of the pictures.")],
+    parser: Annotated[
+        Path | None, typer.Option(help="Run or file of the parser; default: the one beside the generator.")
+    ] = None,
+    first: Annotated[bool, typer.Option("--first", help="Prefer it to all others.")] = False,
+) -> None:
+    """Put a run's generator and parser into the repository's list, in half precision.
+
+    Example: `faceinpaint weights add runs/ours --parser runs/parser --name drawn-64 --trained-on "drawn faces, 64x64"
+    --licence MIT`
+    """
+    from faceinpaint import trained
+
+    print(trained.add(run, name, trained_on, licence, parser=parser, first=first))
 
 
 @app.command()

@@ -1,79 +1,541 @@
-"""Repair one photograph: what a user calls."""
+"""Repair a photograph of your own: what a user calls.
+
+A photograph has no parsing map and is not framed as the generator has seen faces. So: find the face
+(:mod:`faceinpaint.framing`), bring it to the generator's size, predict the map from the damaged face
+(:mod:`faceinpaint.models.parser`), repair, bring the repair back to full size, hide the seam
+(:mod:`faceinpaint.membrane`), and change hole pixels only.
+"""
 
 from __future__ import annotations
 
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor, nn
 
-from faceinpaint.errors import DataError
+from faceinpaint import trained
+from faceinpaint.errors import ConfigError, DataError, FaceInpaintError, refusal
 from faceinpaint.evaluate import load_generator, repairer
-from faceinpaint.regions import merge_classes, to_official
+from faceinpaint.framing import Box, Frame, check_box, find_faces, owners
+from faceinpaint.membrane import membrane
+from faceinpaint.models.parser import FaceParser
+from faceinpaint.pictures import (
+    FORMATS,
+    check_format,
+    read_hole_for,
+    read_parsing_for,
+    read_photograph,
+    write_photograph,
+)
+from faceinpaint.regions import REGION_COLOURS, merge_classes, n_regions, to_official
+from faceinpaint.train import Config
+
+OUTSIDE = ("refuse", "classical")
+"""What becomes of hole pixels that lie in no face."""
+
+Boxes = Sequence[Sequence[float]] | str | None
+"""Faces by hand, (x, y, width, height) or with the tilt each; "whole" for a photograph that is framed already; None to
+find them."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of a photograph, as generator and parser saw it, S their size.
+
+    Attributes:
+        frame: where it lies in the photograph.
+        box: the face found or given there; None if the whole photograph is the frame.
+        image: (S, S, 3) uint8, zero in the hole.
+        hole: (S, S) uint8, 1 = hole.
+        regions: (S, S) uint8 region ids, predicted or as given; None if the generator reads no map.
+        output: (S, S, 3) uint8, what the generator made of it, known pixels included.
+    """
+
+    frame: Frame
+    box: Box | None
+    image: np.ndarray
+    hole: np.ndarray
+    regions: np.ndarray | None
+    output: np.ndarray
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A repaired photograph.
+
+    Attributes:
+        pixels: of the shape and type of the photograph.
+        faces: those that were repaired.
+        classical: how many hole pixels lie outside of them and were filled classically.
+    """
+
+    pixels: np.ndarray
+    faces: tuple[Face, ...]
+    classical: int
+
+
+class Repairer:
+    """Generator and parser, loaded once to repair many photographs.
+
+    Args:
+        generator: a trained generator, with its configuration.
+        parser: a trained parser with its own, or None.
+        about: one line on the weights.
+        device: where the networks run.
+    """
+
+    def __init__(
+        self, generator: nn.Module, config: Config, parser: tuple[FaceParser, Config] | None = None, about: str = "",
+        device: str | torch.device = "cpu",
+    ) -> None:  # fmt: skip
+        self.about, self.device, self.config = about, device, config
+        self.generator = generator.to(device)
+        self.reads_map = repairer(config, about).uses_map and config.merge != "none"
+        self.parser, self.parser_size = None, config.preset.size
+        if parser is not None and self.reads_map:
+            network, how = parser
+            if n_regions(how.merge) != n_regions(config.merge):
+                raise ConfigError(
+                    f"the parser tells {n_regions(how.merge)} regions apart, the generator {n_regions(config.merge)}",
+                    "Use a parser that was trained with the same merge of classes",
+                )
+            self.parser, self.parser_size = network.to(device), how.preset.size
+
+    @classmethod
+    def load(
+        cls, weights: str | Path | None = None, parser: str | Path | None = None, device: str | torch.device = "cpu"
+    ) -> Repairer:
+        """Weights that come with the repository, or those of a name, file or run (:func:`faceinpaint.trained.find`).
+
+        Raises:
+            CheckpointError: the weights cannot be used, or there are none.
+            ConfigError: generator and parser do not fit together, or the weights are a parser's.
+        """
+        found = trained.find(weights, parser)
+        generator, config, _ = load_generator(found.generator)
+        repairer(config, found.generator)
+        return cls(generator, config, trained.load_parser(found.parser) if found.parser else None, found.about, device)
+
+    def repair(
+        self, photo: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None = None, *, boxes: Boxes = None,
+        outside: str = "refuse",
+    ) -> Repair:  # fmt: skip
+        """Fill the hole of a photograph. Arguments and errors as for :func:`inpaint`."""
+        pixels, hole = _checked(photo, hole)
+        height, width = hole.shape
+        if parsing is not None:
+            parsing = _checked_map(parsing, hole)
+        elif self.reads_map and self.parser is None:
+            raise DataError(
+                "this generator looks at a parsing map, and there is neither a map nor a parser to predict it",
+                "Give a parsing map of the face, or name a parser",
+            )
+        if outside not in OUTSIDE:
+            raise ConfigError(f"unknown answer {outside!r} to holes outside faces", f"Use one of {', '.join(OUTSIDE)}")
+        if not hole.any():
+            return Repair(photo.copy(), (), 0)
+
+        unit = 257 if pixels.dtype == np.uint16 else 1
+        colours = np.repeat(pixels[..., :1], 3, axis=2) if pixels.shape[2] < 3 else pixels[..., :3]
+        colours = np.where(hole[..., None], 0, colours).astype(np.float32) / unit  # nothing below sees under the hole
+        rows, columns = np.nonzero(hole)
+        places = _places(colours, hole, boxes)
+        owner = owners([frame for frame, _ in places], rows, columns)
+        left = int((owner < 0).sum())
+        if left and outside == "refuse":
+            raise _nowhere(places, left / len(owner))
+        of_pixel = np.full(hole.shape, -1, np.int32)
+        of_pixel[rows, columns] = owner
+        faces = []
+        for i in np.unique(owner[owner >= 0]):
+            frame, box = places[i]
+            faces.append(self._face(colours, hole, parsing, frame, box))
+            where = frame.place(height, width)
+            colours[where][of_pixel[where] == i] = _seamless(faces[-1], colours[where], hole[where], where)[
+                of_pixel[where] == i
+            ]
+        if left:
+            colours = membrane(colours, of_pixel + ~hole >= 0)
+        return Repair(_with_colours(pixels, hole, colours * unit).reshape(photo.shape), tuple(faces), left)
+
+    @torch.no_grad()
+    def _face(
+        self, colours: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None, frame: Frame, box: Box | None
+    ) -> Face:
+        """Repair what a frame shows, at the generator's size. ``colours`` (H, W, 3) float32 0..255, zero in holes."""
+        size = self.config.preset.size
+        seen, known = frame.cut(colours), frame.cut((~hole).astype(np.float32))
+        small, small_hole = _shrunk(seen, known, size)
+        image, mask = self._tensors(small, small_hole)
+        regions = torch.zeros(1, size, size, dtype=torch.uint8, device=self.device)
+        if self.config.merge == "none":
+            regions += 1
+        elif parsing is not None:
+            cut = Image.fromarray(frame.cut(parsing, nearest=True)).resize((size, size), Image.Resampling.NEAREST)
+            regions = torch.from_numpy(merge_classes(np.asarray(cut), self.config.merge))[None].to(self.device)
+        elif self.parser is not None:
+            found = self.parser.parse(*self._tensors(*_shrunk(seen, known, self.parser_size)))
+            regions = nn.functional.interpolate(found[None].float(), (size, size), mode="nearest")[0].to(torch.uint8)
+        out = self.generator(image, mask, regions).image[0].float()
+        if not out.isfinite().all():
+            raise DataError("the generator gives values that are not finite", "Use other weights")
+        output = ((out.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+        return Face(
+            frame, box, np.rint(small).astype(np.uint8), small_hole.astype(np.uint8),
+            regions[0].cpu().numpy() if self.reads_map else None, output,
+        )  # fmt: skip
+
+    def _tensors(self, small: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
+        image = torch.from_numpy(small).permute(2, 0, 1)[None] / 127.5 - 1
+        return image.to(self.device), torch.from_numpy(hole.astype(np.float32))[None, None].to(self.device)
 
 
 def inpaint(
-    photo: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None = None, *, weights: str | Path,
-    device: str | torch.device = "cpu",
+    photo: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None = None,
+    weights: str | Path | Repairer | None = None, *, parser: str | Path | None = None, boxes: Boxes = None,
+    outside: str = "refuse", device: str | torch.device = "cpu",
 ) -> np.ndarray:  # fmt: skip
-    """Fill the hole of a photograph of one face.
+    """Fill the hole of a photograph with one face or several.
 
-    The photograph is brought to the size that the generator knows, repaired, and the repaired hole is brought back
-    to full size. Known pixels are returned as they are, bit for bit.
+    Each face is found, brought to the size that the generator knows, repaired, and the hole of the photograph filled
+    from the repair, at full size and without a seam. Known pixels are returned as they are, bit for bit.
 
     Args:
-        photo: (H, W, 3) uint8 RGB, the face filling most of it.
+        photo: upright, (H, W) grey, or (H, W, C) with C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; uint8 or uint16.
+            What lies under the hole is not looked at.
         hole: (H, W), nonzero = hole.
-        parsing: (H, W) official class ids 0..18; needed by generators that look at a map.
-        weights: ``generator.safetensors`` or the folder of its run.
-        device: where the generator runs.
+        parsing: (H, W) official class ids 0..18; predicted from the damaged face if not given.
+        weights: a name of the list in ``data/weights``, ``generator.safetensors``, the folder of its run, or a
+            :class:`Repairer`, which is loaded once for many photographs; None for the first of the list.
+        parser: the parser's weights, if they do not lie beside the generator's.
+        boxes: faces by hand, in pixels: (x, y, width, height) from the brows to below the mouth and from temple to
+            temple, or with the tilt in degrees as a fifth number; "whole" if the photograph is framed as CelebA-HQ
+            frames a face; None to find them.
+        outside: what to do with hole pixels that lie in no face: "refuse", or fill them by "classical" means, the
+            smoothest continuation of what lies around them.
+        device: where the networks run.
 
     Returns:
-        (H, W, 3) uint8.
+        of the shape and type of ``photo``.
 
     Raises:
-        DataError: an array is not of the stated shape, type or range, or a parsing map is needed and missing.
-        CheckpointError: the weights cannot be used.
+        DataError: an array is not of the stated shape, type or range; no face is found where the hole is; or a parsing
+            map is needed, and there is neither one nor a parser.
+        CheckpointError: the weights cannot be used, or there are none.
+        ConfigError: boxes, ``outside`` or the weights are not what is stated.
     """
-    generator, config, _ = load_generator(weights)
-    size = config.preset.size
-    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or not photo.size:
-        raise DataError(f"the photograph is {photo.shape} {photo.dtype}", "Give (H, W, 3) uint8 RGB")
-    for name, other in (("hole mask", hole), ("parsing map", parsing)):
-        if other is not None and other.shape != photo.shape[:2]:
-            raise DataError(f"the {name} is {other.shape}, the photograph {photo.shape[:2]}", "Give both the same size")
-    if parsing is None:
-        if repairer(config, weights).uses_map and config.merge != "none":
-            raise DataError(
-                "this generator looks at a parsing map, and none is given", "Give a parsing map of the face"
-            )
-        parsing = np.zeros(photo.shape[:2], np.uint8)
-    if hole.dtype.kind == "f" and not np.isfinite(hole).all():
+    tool = weights if isinstance(weights, Repairer) else Repairer.load(weights, parser, device)
+    return tool.repair(photo, hole, parsing, boxes=boxes, outside=outside).pixels
+
+
+# --- the steps ------------------------------------------------------------------------------------------------------
+
+
+def _checked(photo: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, C) and (H, W) bool."""
+    pixels = photo[..., None] if photo.ndim == 2 else photo
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or photo.dtype not in (np.uint8, np.uint16):
+        raise DataError(
+            f"the photograph is {photo.shape} {photo.dtype}", "Give (H, W) or (H, W, 1 to 4), uint8 or uint16"
+        )
+    if not photo.size:
+        raise DataError("the photograph has no pixels", "Give one that has")
+    if hole.shape != pixels.shape[:2]:
+        raise DataError(f"the hole mask is {hole.shape}, the photograph {pixels.shape[:2]}", "Give both the same size")
+    if hole.dtype.kind not in "biuf" or not np.isfinite(hole).all():
         raise DataError("the hole mask holds values that are not numbers", "Give 0 for known, 1 for hole")
+    return pixels, hole != 0
+
+
+def _checked_map(parsing: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    if parsing.shape != hole.shape:
+        raise DataError(f"the parsing map is {parsing.shape}, the photograph {hole.shape}", "Give both the same size")
     if parsing.dtype.kind not in "iu":
         raise DataError(f"the parsing map is {parsing.dtype}", "Give whole numbers, one class id per pixel")
-    parsing = to_official(parsing, "celebamask-hq")  # refuses what is no class id
-    known = (hole == 0).astype(np.float32)
-    # Any hole pixel makes its small pixel a hole: what the generator takes for known must be known. And what lies
-    # under the hole, be it scratch or marker, must not bleed into its surroundings: a mean over known pixels alone.
-    small_hole = _resize(1 - known, size, Image.Resampling.BOX) > 0
-    share = _resize(known, size, Image.Resampling.LANCZOS)
-    channels = [_resize(photo[..., c] * known, size, Image.Resampling.LANCZOS) for c in range(3)]
-    small = np.where(small_hole, 0, np.stack(channels) / np.where(small_hole, 1, share))
-    small_map = np.asarray(Image.fromarray(parsing).resize((size, size), Image.Resampling.NEAREST))
-    image = torch.from_numpy(small.astype(np.float32)).clamp(0, 255)[None] / 127.5 - 1
-    with torch.no_grad():
-        out = generator.to(device)(
-            image.to(device),
-            torch.from_numpy(small_hole)[None, None].float().to(device),
-            torch.from_numpy(merge_classes(small_map, config.merge))[None].to(device),
-        ).image[0]
-    pixels = ((out.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
-    large = np.asarray(Image.fromarray(pixels).resize(photo.shape[1::-1], Image.Resampling.BICUBIC))
-    return np.where(known[..., None] == 0, large, photo)
+    return to_official(parsing, "celebamask-hq")  # refuses what is no class id
 
 
-def _resize(plane: np.ndarray, size: int, method: Image.Resampling) -> np.ndarray:
-    """One plane of float32 (H, W) -> (size, size), antialiased."""
+def _places(colours: np.ndarray, hole: np.ndarray, boxes: Boxes) -> list[tuple[Frame, Box | None]]:
+    """The frames of the faces, with their boxes."""
+    if isinstance(boxes, str):
+        if boxes != "whole":
+            raise ConfigError(f"unknown box {boxes!r}", 'Give x,y,width,height in pixels, or "whole"')
+        return [(Frame.whole(*hole.shape), None)]
+    if boxes is None:
+        faces = find_faces(np.rint(colours).astype(np.uint8), hole)
+    else:
+        faces = [check_box(tuple(box)) for box in boxes]
+    return [(Frame.around(box), box) for box in faces]
+
+
+def _nowhere(places: Sequence[tuple[Frame, Box | None]], share: float) -> DataError:
+    """The refusal of a hole of which a part lies in no face."""
+    where = "; ".join(str(box) for _, box in places)
+    if not places:
+        problem = "no face was found"
+    elif share == 1:
+        problem = f"the hole lies outside the faces ({where})"
+    else:
+        problem = f"{100 * share:.1f}% of the hole lie outside the faces ({where})"
+    return DataError(
+        problem,
+        "Give the box x,y,width,height of the face, or fill what lies outside faces classically (--outside classical)",
+    )
+
+
+def _shrunk(seen: np.ndarray, known: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """What the generator sees: (size, size, 3) float32 0..255, zero in the hole, and the hole (size, size) bool.
+
+    Any hole pixel makes its small pixel a hole: what the generator takes for known must be known. And the hole must
+    not bleed into its surroundings: a mean over known pixels alone.
+
+    Args:
+        seen: (side, side, 3) float32 0..255, zero in the hole.
+        known: (side, side) float32, 1 where known, between 0 and 1 where a known pixel was mixed with an unknown one.
+    """
+    hole = _resized(1 - known, size, Image.Resampling.BOX) > 1e-6
+    share = np.where(hole, 1, _resized(known, size, Image.Resampling.LANCZOS))
+    planes = [_resized(seen[..., c], size, Image.Resampling.LANCZOS) / share for c in range(3)]
+    return np.where(hole[..., None], 0, np.stack(planes, axis=2)).clip(0, 255).astype(np.float32), hole
+
+
+def _resized(plane: np.ndarray, size: int, method: Image.Resampling) -> np.ndarray:
+    """One plane (H, W) of float32 -> (size, size), antialiased."""
     return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((size, size), method))
+
+
+def _seamless(face: Face, colours: np.ndarray, hole: np.ndarray, where: tuple[slice, slice]) -> np.ndarray:
+    """The generator's output as it lies in the photograph, moved so that it meets the known pixels at the hole's edge.
+
+    Args:
+        colours: (h, w, 3) float32 0..255, the photograph in the rows and columns ``where``.
+        hole: (h, w) bool there.
+    """
+    full = np.stack([_resized(face.output[..., c], face.frame.side, Image.Resampling.BICUBIC) for c in range(3)], 2)
+    fill = face.frame.put_back(full, where)
+    rows, columns = np.ogrid[where]
+    step = membrane(colours - fill, ~hole & (face.frame.distance(rows, columns) <= 1))
+    return (fill + step).clip(0, 255)
+
+
+def _with_colours(pixels: np.ndarray, hole: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """The photograph (H, W, C) with colours (H, W, 3) in its hole, in its own number of channels and type."""
+    planes = colours if pixels.shape[2] > 2 else colours @ np.array([[0.299], [0.587], [0.114]], np.float32)
+    if pixels.shape[2] in (2, 4):
+        planes = np.concatenate([planes, membrane(pixels[..., -1:], ~hole)], axis=2)
+    return np.where(hole[..., None], np.rint(planes).clip(0, np.iinfo(pixels.dtype).max), pixels).astype(pixels.dtype)
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photograph to repair, in files.
+
+    Attributes:
+        photo, hole: what to repair. parsing: its map, or None to predict it.
+        out: PNG or WebP file to write. compare: PNG file for before, hole, map and after, or None.
+    """
+
+    photo: Path
+    hole: Path
+    out: Path
+    parsing: Path | None = None
+    compare: Path | None = None
+
+
+def repair_file(
+    tool: Repairer, job: Job, *, boxes: Boxes = None, outside: str = "refuse", white_is_hole: bool = True,
+    order: str = "celebamask-hq",
+) -> Repair:  # fmt: skip
+    """Repair a photograph of a file into another file, with all that belongs to it (:mod:`faceinpaint.pictures`).
+
+    Returns:
+        the repair, upright.
+
+    Raises:
+        DataError: a file cannot be read or repaired; it is named.
+        ConfigError: the output's format would change known pixels.
+    """
+    check_format(job.out)
+    if job.compare is not None and job.compare.suffix.lower() != ".png":
+        raise ConfigError("the comparison is a PNG file", "Name a .png file", job.compare)
+    if job.out.resolve() in (job.photo.resolve(), job.hole.resolve()):
+        raise ConfigError("the output would replace what it is made from", "Name another file", job.out)
+    photo = read_photograph(job.photo)
+    check_format(job.out, photo)
+    hole = read_hole_for(photo, job.hole, white_is_hole)
+    labels = None if job.parsing is None else read_parsing_for(photo, job.parsing, order)
+    try:
+        done = tool.repair(photo.pixels, hole, labels, boxes=boxes, outside=outside)
+    except DataError as error:
+        raise error if error.path else DataError(error.problem, error.remedy, job.photo) from None
+    try:
+        if job.compare is not None:
+            _write_comparison(job.compare, comparison(photo.pixels, hole, done))
+        write_photograph(job.out, photo.repaired(done.pixels, hole != 0))
+    except OSError as error:
+        raise refusal(error, job.out) from error
+    return done
+
+
+def jobs_of(
+    photos: Path, holes: Path, out: Path, parsing: Path | None = None, compare: Path | None = None
+) -> Iterator[Job | FaceInpaintError]:
+    """The jobs of a folder: each photograph with the hole (and map) of the same stem, to ``out/STEM.png``.
+
+    A photograph without a hole, or with two, is given as the error that it is.
+
+    Raises:
+        DataError: a folder is missing, or holds no photograph.
+        ConfigError: ``out`` is the folder of the photographs or of the holes.
+    """
+    for folder in (photos, holes, *([parsing] if parsing else [])):
+        if not folder.is_dir():
+            raise DataError("there is no such folder", "Photographs in a folder need holes in a folder", folder)
+    if out.resolve() in (photos.resolve(), holes.resolve()):
+        raise ConfigError("the output would mix with what it is made from", "Name another folder", out)
+    endings = {".png", ".jpg", ".jpeg", ".webp"}
+    by_stem = [_by_stem(folder) for folder in (photos, holes, *([parsing] if parsing else []))]
+    found = {stem: [p for p in paths if p.suffix.lower() in endings] for stem, paths in by_stem[0].items()}
+    if not any(found.values()):
+        raise DataError(f"there is no photograph ({', '.join(FORMATS)})", "Check the name", photos)
+    return _jobs(found, by_stem[1:], (holes, parsing), out, compare)
+
+
+def _jobs(
+    found: dict[str, list[Path]], others: list[dict[str, list[Path]]], folders: tuple[Path, Path | None], out: Path,
+    compare: Path | None,
+) -> Iterator[Job | FaceInpaintError]:  # fmt: skip
+    for stem, paths in sorted(found.items()):
+        sets = [paths, *(other.get(stem, []) for other in others)]
+        for what, folder, given in zip(("photograph", "hole", "parsing map"), (None, *folders), sets, strict=False):
+            if len(given) != 1 and paths:
+                count = "no" if not given else str(len(given))
+                where = f" in {folder}" if folder else ""
+                yield DataError(f"there is {count} {what} named {stem}{where}", "Give one of that name", paths[0])
+                break
+        else:
+            yield Job(
+                sets[0][0], sets[1][0], out / f"{stem}.png", sets[2][0] if len(sets) > 2 else None,
+                None if compare is None else compare / f"{stem}.png",
+            )  # fmt: skip
+
+
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not path.name.startswith("."):
+            found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def repair_all(
+    tool: Repairer, jobs: Sequence[Job | FaceInpaintError], repair: Callable[[Repairer, Job], Repair],
+    progress: Callable[[int, str], None] | None = None,
+) -> tuple[int, int, list[FaceInpaintError]]:  # fmt: skip
+    """Do jobs one after the other. What is there already is left; a bad file does not stop the rest.
+
+    Args:
+        repair: does one, such as :func:`repair_file` with its options.
+        progress: told of each job done.
+
+    Returns:
+        how many were repaired, how many were there already, and what went wrong with the others.
+    """
+    made, there, failed = 0, 0, []
+    for job in jobs:
+        if isinstance(job, FaceInpaintError):
+            failed.append(job)
+        elif job.out.exists() and (job.compare is None or job.compare.exists()):
+            there += 1
+        else:
+            try:
+                repair(tool, job)
+                made += 1
+            except FaceInpaintError as error:
+                failed.append(error)
+            except Exception as error:  # whatever a library makes of one photograph must not cost the others
+                reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                failed.append(DataError(f"it cannot be repaired ({reason})", "Try it alone", job.photo))
+        if progress:
+            progress(1, "" if isinstance(job, FaceInpaintError) else job.photo.name)
+    return made, there, failed
+
+
+# --- side by side ---------------------------------------------------------------------------------------------------
+
+
+def comparison(photo: np.ndarray, hole: np.ndarray, done: Repair, height: int = 512) -> np.ndarray:
+    """Before, hole, map and after, side by side with their names above, at most ``height`` pixels high.
+
+    Args:
+        photo: (H, W, C) uint8 or uint16, as given to the repair. hole: (H, W), nonzero = hole.
+        done: what came of it.
+
+    Returns:
+        (h, w, 3) uint8.
+    """
+    full = hole.shape
+    scale = min(1.0, height / full[0], 1024 / full[1])
+    size = max(1, round(full[1] * scale)), max(1, round(full[0] * scale))
+    before, after = (_small(p, size) for p in (photo, done.pixels))
+    mask = np.repeat(np.asarray(Image.fromarray((hole != 0).astype(np.uint8) * 255).resize(size))[..., None], 3, 2)
+    coloured = _small(_coloured(photo, done), size)
+    panels = [("before", before), ("hole", mask), ("map", coloured), ("after", after)]
+    gap, top = 8, 24
+    sheet = Image.new("RGB", (4 * size[0] + 5 * gap, size[1] + top + gap), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for i, (name, panel) in enumerate(panels):
+        left = gap + i * (size[0] + gap)
+        pen.text((left, 4), name, fill="black", font=font)
+        sheet.paste(Image.fromarray(panel), (left, top))
+    return np.asarray(sheet)
+
+
+def _small(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, C) of any kind as (h, w, 3) uint8, transparent parts on white."""
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    eight = np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[eight.shape[2]]
+    picture = Image.fromarray(eight[..., 0] if mode == "L" else np.ascontiguousarray(eight), mode=None)
+    if mode in ("LA", "RGBA"):
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
+    return np.asarray(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+
+
+def _coloured(photo: np.ndarray, done: Repair) -> np.ndarray:
+    """The photograph in grey, the regions of its repaired faces in their colours."""
+    height, width = photo.shape[:2]
+    base = np.repeat(_small(photo, (width, height)).mean(2, keepdims=True), 3, axis=2)
+    table = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in REGION_COLOURS], np.float32)
+    for face in done.faces:
+        if face.regions is None:
+            continue
+        where = face.frame.place(height, width)
+        side = (face.frame.side, face.frame.side)
+        large = np.asarray(Image.fromarray(face.regions).resize(side, Image.Resampling.NEAREST))
+        laid = face.frame.put_back(large, where, nearest=True)
+        rows, columns = np.ogrid[where]
+        inside = face.frame.distance(rows, columns) <= 1
+        base[where][inside] = 0.35 * base[where][inside] + 0.65 * table[laid % len(table)][inside]
+    return base.round().astype(np.uint8)
+
+
+def _write_comparison(path: Path, sheet: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    Image.fromarray(sheet).save(content, "PNG")
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_bytes(content.getvalue())
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)

@@ -32,7 +32,6 @@ from faceinpaint.errors import DataError, FaceInpaintError
 from faceinpaint.evaluate import VERSION, load_generator
 from faceinpaint.faces import FaceSet, celebahq, load_faces, read_labels, read_rgb
 from faceinpaint.faces.celebahq import open_faces, prepare, read_mapping
-from faceinpaint.inpaint import inpaint
 from faceinpaint.masks import (
     BIN_NAMES,
     HoleSet,
@@ -46,6 +45,7 @@ from faceinpaint.masks import (
     read_pairs,
     write_pairs,
 )
+from faceinpaint.photograph import inpaint
 from faceinpaint.presets import preset
 from faceinpaint.reproduce import reproduce
 from faceinpaint.train import Config, train
@@ -941,8 +941,8 @@ def spot(size: int = 40) -> np.ndarray:
 INPAINT: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray | None]] = {
     "photo of NaN": (np.full((40, 40, 3), np.nan), spot(), spot()),
     "photo of floats": (photo().astype(np.float32), spot(), spot()),
-    "grey photo": (photo()[..., 0], spot(), spot()),
-    "photo with transparency": (np.zeros((40, 40, 4), np.uint8), spot(), spot()),
+    "photo of five channels": (np.zeros((40, 40, 5), np.uint8), spot(), spot()),
+    "photo of signed numbers": (photo().astype(np.int16), spot(), spot()),
     "photo of nothing": (np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8), None),
     "a batch": (photo()[None], spot(), spot()),
     "hole of another size": (photo(), spot(41), spot()),
@@ -966,7 +966,7 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", INPAINT)
 def test_arrays_that_inpaint_cannot_use_are_refused(tmp_path: Path, generator: Path, name: str) -> None:
-    refused(lambda: inpaint(*INPAINT[name], weights=generator), tmp_path, None)
+    refused(lambda: inpaint(*INPAINT[name], weights=generator, boxes="whole"), tmp_path, None)
 
 
 SETS: dict[str, Callable[[], Any]] = {
@@ -1122,4 +1122,4 @@ def test_good_input_is_taken(tmp_path: Path) -> None:
     assert read_mapping(tmp_path / "mapping.txt") == {0: "train"}
     (tmp_path / "r.json").write_text(json.dumps(record()))
     assert table.read_records([tmp_path / "r.json"]) == [record()]
-    assert inpaint(photo(), spot(), spot(), weights=saved(tmp_path / "run")).shape == (40, 40, 3)
+    assert inpaint(photo(), spot(), spot(), weights=saved(tmp_path / "run"), boxes="whole").shape == (40, 40, 3)

@@ -10,7 +10,7 @@ import pytest
 from faceinpaint import weights
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.faces.toy import draw
-from faceinpaint.inpaint import inpaint
+from faceinpaint.photograph import inpaint
 from faceinpaint.presets import preset
 from faceinpaint.train import Config
 

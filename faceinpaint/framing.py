@@ -1,0 +1,257 @@
+"""Find a face in a photograph, and cut it out the way the generator has seen faces: CelebA-HQ's framing.
+
+The detector is scikit-image's cascade of local binary patterns (Ahonen et al., 2004; Viola and Jones, 2001), trained
+on frontal faces; its file is part of that package. It looks at the photograph with the hole filled classically,
+never at what lies under the hole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from faceinpaint.errors import ConfigError
+from faceinpaint.membrane import membrane
+
+BOX_SHARE = 0.609
+BOX_CENTRE = (0.502, 0.553)
+"""Where the detector's box lies in a face framed as in CelebA-HQ: its side and its centre, in sides of the picture.
+
+Medians over the first 400 training faces of the 256-pixel CelebAMask-HQ (`tests/test_framing.py` measures again where
+the faces are at hand). In the middle half of the faces the box's side is between 0.57 and 0.64."""
+
+TILTS = (0.0, -20.0, 20.0, -40.0, 40.0)
+"""Degrees by which the photograph is turned to look for faces, as long as none is found."""
+
+LOOKS = ((512, 40, 512), (1536, 40, 120))
+"""Longest side to which the photograph is shrunk, smallest and largest face looked for; the second look, at small
+faces, goes to the surroundings of the hole alone."""
+
+
+class Box(NamedTuple):
+    """A face in a photograph, as the detector draws it: from the brows to below the mouth, from temple to temple.
+
+    Attributes:
+        x, y: upper left corner in pixels of the upright photograph, before the box is turned.
+        width, height: in pixels.
+        tilt: how far the box is turned about its centre, clockwise, in degrees.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    tilt: float = 0.0
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """In pixels."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    def __str__(self) -> str:
+        numbers = self if self.tilt else self[:4]
+        return ",".join(f"{number:.0f}" for number in numbers)
+
+
+def parse_box(text: str) -> Box:
+    """``x,y,width,height`` or ``x,y,width,height,tilt``, as on the command line.
+
+    Raises:
+        ConfigError: it is not four or five numbers, or the box is empty.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    return check_box(numbers, text)
+
+
+def check_box(numbers: Sequence[float], text: str | None = None) -> Box:
+    """Four or five numbers as a box.
+
+    Raises:
+        ConfigError: they are not four or five, not finite, or the box is empty.
+    """
+    good = len(numbers) in (4, 5) and np.isfinite(numbers).all() and numbers[2] >= 1 and numbers[3] >= 1
+    if not good or max(map(abs, numbers)) > 1e6:
+        raise ConfigError(
+            f"the box {text or tuple(numbers)!r} is not that of a face",
+            "Give x,y,width,height in pixels and, if the head is tilted, the tilt in degrees",
+        )
+    return Box(*numbers)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The square that the generator sees, laid over a photograph.
+
+    Attributes:
+        x, y: its centre in pixels, counted so that the first pixel's centre is 0.
+        side: in pixels.
+        tilt: clockwise, in degrees.
+    """
+
+    x: float
+    y: float
+    side: int
+    tilt: float = 0.0
+
+    @classmethod
+    def around(cls, box: Box) -> Frame:
+        """The frame of a face found at ``box``: CelebA-HQ's, see :data:`BOX_SHARE`."""
+        side = max(2, round((box.width + box.height) / 2 / BOX_SHARE))
+        dx, dy = (side * (0.5 - place) for place in BOX_CENTRE)
+        c, s = np.cos(np.radians(box.tilt)), np.sin(np.radians(box.tilt))
+        x, y = box.centre
+        return cls.on_pixels(x + c * dx - s * dy, y + s * dx + c * dy, side, box.tilt)
+
+    @classmethod
+    def whole(cls, height: int, width: int) -> Frame:
+        """The smallest square that holds a picture which is framed already."""
+        return cls.on_pixels(width / 2, height / 2, max(height, width))
+
+    @classmethod
+    def on_pixels(cls, x: float, y: float, side: int, tilt: float = 0.0) -> Frame:
+        """A frame around (x, y), counted from the edge of the picture; moved by less than a pixel onto its grid."""
+        half = (side - 1) / 2
+        return cls(round(x - side / 2) + half, round(y - side / 2) + half, side, tilt)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(2, 3): from a pixel (u, v) of the frame to the pixel of the photograph."""
+        c, s = np.cos(np.radians(self.tilt)), np.sin(np.radians(self.tilt))
+        half = (self.side - 1) / 2
+        return np.array([[c, -s, self.x - half * (c - s)], [s, c, self.y - half * (s + c)]])
+
+    def cut(self, plane: np.ndarray, *, nearest: bool = False, mirrored: bool = True) -> np.ndarray:
+        """What the frame shows of (H, W) or (H, W, C): (side, side) or (side, side, C) of the same type.
+
+        Where it reaches beyond the photograph, the photograph is mirrored, or else zero.
+        """
+        how = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+        border = cv2.BORDER_REFLECT if mirrored else cv2.BORDER_CONSTANT
+        size = (self.side, self.side)
+        return cv2.warpAffine(plane, self.matrix, size, flags=how | cv2.WARP_INVERSE_MAP, borderMode=border)
+
+    def place(self, height: int, width: int) -> tuple[slice, slice]:
+        """Rows and columns of a photograph that hold all of the frame that lies on it; may be empty."""
+        half = (self.side - 1) / 2
+        reach = half * (abs(np.cos(np.radians(self.tilt))) + abs(np.sin(np.radians(self.tilt))))
+        bounds = []
+        for centre, length in ((self.y, height), (self.x, width)):
+            low, high = int(np.clip(np.floor(centre - reach), 0, length)), int(np.ceil(centre + reach)) + 1
+            bounds.append(slice(low, int(np.clip(high, low, length))))
+        return bounds[0], bounds[1]
+
+    def put_back(self, plane: np.ndarray, place: tuple[slice, slice], *, nearest: bool = False) -> np.ndarray:
+        """The frame's picture (side, side) or (side, side, C) as it lies on these rows and columns."""
+        matrix = self.matrix - [[0, 0, place[1].start], [0, 0, place[0].start]]
+        size = (place[1].stop - place[1].start, place[0].stop - place[0].start)
+        how = cv2.INTER_NEAREST if nearest else cv2.INTER_CUBIC
+        return cv2.warpAffine(plane, matrix, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
+
+    def distance(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """How far pixels lie from the frame's centre: 0 there, 1 on its edge, more outside."""
+        c, s = np.cos(np.radians(self.tilt)), np.sin(np.radians(self.tilt))
+        dx, dy = columns - self.x, rows - self.y
+        return np.maximum(np.abs(c * dx + s * dy), np.abs(c * dy - s * dx)) / (self.side / 2)
+
+
+def owners(frames: Sequence[Frame], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Which frame each pixel belongs to, (n,) int: of those that it lies in, the one whose centre is nearest; or -1."""
+    if not frames or not len(rows):
+        return np.full(len(rows), -1)
+    distances = np.stack([frame.distance(rows, columns) for frame in frames])
+    return np.where(distances.min(0) <= 1, distances.argmin(0), -1)
+
+
+def find_faces(photo: np.ndarray, hole: np.ndarray) -> list[Box]:
+    """Faces whose frame the hole touches, or if there is none of these, all faces that were found.
+
+    Args:
+        photo: (H, W, 3) uint8 RGB, upright. What lies under the hole is not looked at.
+        hole: (H, W) bool.
+
+    Returns:
+        largest first.
+    """
+    rows, columns = np.nonzero(hole)
+    others: list[Box] = []
+    for found in _looks(photo, hole):
+        touched = [box for box in found if (owners([Frame.around(box)], rows, columns) == 0).any()]
+        if touched:
+            return touched
+        others += [box for box in found if box not in others]
+    return others
+
+
+def _looks(photo: np.ndarray, hole: np.ndarray) -> Iterator[list[Box]]:
+    """What the detector finds, look by look."""
+    height, width = hole.shape
+    for longest, least, most in LOOKS:
+        scale = min(1.0, longest / max(height, width))
+        if longest > LOOKS[0][0] and scale == 1.0 and max(height, width) <= LOOKS[0][0]:
+            return  # it was seen at full size
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        known = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        seen = cv2.resize(photo * ~hole[..., None], size, interpolation=cv2.INTER_AREA)
+        whole = known > 0.999  # a pixel with a part of the hole in it is unknown
+        if not whole.any():
+            return
+        filled = np.rint(membrane(seen, whole)).astype(np.uint8)
+        top, left = 0, 0
+        if longest > LOOKS[0][0]:
+            around = [np.flatnonzero((~whole).any(axis)) for axis in (1, 0)]
+            reach = round(most / BOX_SHARE)
+            (top, bottom), (left, right) = (
+                (max(0, a.min() - reach), a.max() + reach) if len(a) else (0, 0) for a in around
+            )
+            filled = filled[top:bottom, left:right]
+        for tilt in TILTS:
+            boxes = _detect(filled, tilt, least, most)
+            yield [
+                Box((b.x + left) / scale, (b.y + top) / scale, b.width / scale, b.height / scale, b.tilt) for b in boxes
+            ]
+
+
+def _detect(picture: np.ndarray, tilt: float, least: int, most: int) -> list[Box]:
+    """Faces of (H, W, 3) uint8 that are turned by about ``tilt`` degrees."""
+    from skimage import data
+    from skimage.feature import Cascade  # takes a second to import, and not every repair looks for a face
+
+    height, width = picture.shape[:2]
+    if min(height, width) < least:
+        return []
+    turned = Frame.on_pixels(width / 2, height / 2, max(height, width), tilt)
+    view = turned.cut(picture, mirrored=False) if tilt else picture
+    found = Cascade(data.lbp_frontal_face_cascade_filename()).detect_multi_scale(
+        img=np.ascontiguousarray(view), scale_factor=1.1, step_ratio=1, min_size=(least, least), max_size=(most, most)
+    )
+    boxes = []
+    for box in _joined([Box(f["c"], f["r"], f["width"], f["height"]) for f in found]):
+        x, y = box.centre
+        if tilt:
+            x, y = turned.matrix @ [x - 0.5, y - 0.5, 1] + 0.5
+        if 0 <= x < width and 0 <= y < height:
+            boxes.append(Box(x - box.width / 2, y - box.height / 2, box.width, box.height, tilt))
+    return boxes
+
+
+def _joined(boxes: Sequence[Box]) -> list[Box]:
+    """One box for each face: those whose centre lies in a larger box are joined with it, much smaller ones dropped."""
+    groups: list[list[Box]] = []
+    for box in sorted(boxes, key=lambda b: (-b.width, b.x, b.y)):
+        x, y = box.centre
+        for group in groups:
+            first = group[0]
+            if 0 <= x - first.x <= first.width and 0 <= y - first.y <= first.height:
+                if box.width > first.width / 1.5:
+                    group.append(box)
+                break
+        else:
+            groups.append([box])
+    return [Box(*np.mean(group, axis=0)) for group in groups]

@@ -1,0 +1,334 @@
+"""A photograph on disk: read with all that belongs to it, written back with every known sample as it was.
+
+What a repair must not touch is not only the pixels around the hole. A photograph has a depth of 8 or 16 bits, perhaps
+a palette, transparency, a colour profile, a camera's notes and an orientation. Here they are kept by never being
+converted: the samples stay as they are stored, and the other parts of a PNG file are copied byte for byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from faceinpaint.errors import ConfigError, DataError
+from faceinpaint.faces import open_picture
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+"""What a photograph is read from; a closed list, see :data:`faceinpaint.faces.PICTURE_FORMATS`."""
+
+GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
+"""Kinds of samples, by PNG's own numbers (PNG specification, third edition, 11.2.1)."""
+
+CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
+
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: np.swapaxes(a, 0, 1),
+    6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(np.swapaxes(a, 0, 1), 2), 8: np.rot90,
+}  # fmt: skip
+"""What each orientation tag of EXIF asks a viewer to do with the picture as it is stored."""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph as it is stored, and what lies around its samples in the file.
+
+    Attributes:
+        path: where it was read.
+        samples: (H, W, C) uint8 or uint16 as stored; palette: indices; below 8 bits: 0 .. 2^depth - 1.
+        kind: one of :data:`CHANNELS`.
+        depth: bits a sample.
+        orientation: EXIF tag, 1 to 8.
+        before, after: (type, content) of the other PNG chunks before and after the samples.
+        info: what WebP can hold: ``icc_profile``, ``exif``, ``xmp``.
+    """
+
+    path: Path
+    samples: np.ndarray
+    kind: int
+    depth: int
+    orientation: int
+    before: tuple[tuple[bytes, bytes], ...]
+    after: tuple[tuple[bytes, bytes], ...]
+    info: dict[str, bytes]
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """Colours as seen: upright (H, W, C), C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; uint8 or uint16."""
+        samples = self.samples
+        if self.kind == PALETTE:
+            colours, alpha = self._palette()
+            opaque = (alpha == 255).all()
+            samples = (colours if opaque else np.column_stack([colours, alpha]))[samples[..., 0]]
+        elif self.depth < 8:
+            samples = samples * (255 // (2**self.depth - 1))
+        return np.ascontiguousarray(turned(samples.astype(np.uint16 if self.depth == 16 else np.uint8), self))
+
+    def repaired(self, pixels: np.ndarray, hole: np.ndarray) -> Photograph:
+        """This photograph with other colours in the hole.
+
+        Args:
+            pixels: of the shape and type of :attr:`pixels`.
+            hole: (H, W) bool, upright. Samples outside it are not touched.
+
+        A palette keeps its colours: those of the hole are the nearest there are, dithered. So do 1, 2 and 4 bits.
+        """
+        back = replace(self, orientation={6: 8, 8: 6}.get(self.orientation, self.orientation))
+        pixels, hole = turned(pixels, back), turned(hole, back)[..., None]
+        if self.kind == PALETTE or self.depth < 8:
+            pixels = self._in_palette(pixels)
+        return replace(self, samples=np.where(hole, pixels, self.samples))
+
+    def _palette(self) -> tuple[np.ndarray, np.ndarray]:
+        """The colours (N, 3) and alphas (N,) that samples stand for, in uint8."""
+        if self.kind != PALETTE:
+            levels = np.arange(2**self.depth, dtype=np.uint8) * (255 // (2**self.depth - 1))
+            return np.repeat(levels[:, None], 3, axis=1), np.full(len(levels), 255, np.uint8)
+        parts = dict(self.before)
+        colours = np.frombuffer(parts[b"PLTE"], np.uint8).reshape(-1, 3)
+        alpha = np.full(len(colours), 255, np.uint8)
+        given = np.frombuffer(parts.get(b"tRNS", b""), np.uint8)[: len(alpha)]
+        alpha[: len(given)] = given
+        return colours, alpha
+
+    def _in_palette(self, pixels: np.ndarray) -> np.ndarray:
+        """Colours (H, W, 1 | 3 | 4) uint8 -> indices (H, W, 1) of the palette's nearest, errors spread (dithered)."""
+        colours, alpha = self._palette()
+        usable = np.flatnonzero(alpha >= 128) if (alpha >= 128).any() else np.arange(len(alpha))
+        rgb = np.broadcast_to(pixels[..., :1], (*pixels.shape[:2], 3)) if pixels.shape[2] == 1 else pixels[..., :3]
+        sheet = Image.new("P", (1, 1))
+        full = np.minimum(np.arange(256), len(usable) - 1)  # Pillow wants 256 colours: the last one fills up
+        sheet.putpalette(colours[usable[full]].tobytes())
+        nearest = Image.fromarray(np.ascontiguousarray(rgb)).quantize(palette=sheet, dither=Image.Dither.FLOYDSTEINBERG)
+        found = usable[full][np.asarray(nearest)].astype(np.uint8)[..., None]
+        if pixels.shape[2] == 4:
+            found[pixels[..., 3] < 128] = alpha.argmin()
+        return found
+
+
+def turned(array: np.ndarray, photo: Photograph) -> np.ndarray:
+    """An array (H, W, ...) laid out as the photograph is stored, turned upright."""
+    return _TURNS[photo.orientation](array)
+
+
+def read_photograph(path: str | Path) -> Photograph:
+    """Read a PNG, JPEG or WebP file.
+
+    Raises:
+        DataError: it cannot be read (:func:`faceinpaint.faces.open_picture`), or its colours are those of print (CMYK).
+    """
+    path = Path(path)
+    picture = open_picture(path, FORMATS)
+    content = path.read_bytes()
+    orientation = _orientation(picture)
+    if content.startswith(b"\x89PNG"):
+        return _from_png(path, picture, content, orientation)
+    kinds = {"L": GREY, "RGB": RGB, "RGBA": RGBA}
+    if picture.mode not in kinds:
+        raise DataError(f"its colours are {picture.mode}, not RGB or grey", "Convert it to RGB", path)
+    samples = np.asarray(picture).reshape(picture.height, picture.width, -1)
+    held = picture.info
+    info = {name: held[name] for name in ("icc_profile", "exif", "xmp") if isinstance(held.get(name), bytes)}
+    return Photograph(path, samples, kinds[picture.mode], 8, orientation, _chunks_of(held), (), info)
+
+
+def read_hole_for(photo: Photograph, path: str | Path, white_is_hole: bool = True) -> np.ndarray:
+    """The hole mask of a photograph, upright.
+
+    A mask may lie as the photograph is seen or as it is stored: its own orientation tag says so, else its size.
+
+    Returns:
+        (H, W) uint8, 1 = hole, of the size of ``photo.pixels``.
+
+    Raises:
+        DataError: it is no mask (:func:`faceinpaint.masks.load_hole`), or of another size than the photograph.
+    """
+    from faceinpaint.masks import load_hole
+
+    own = _orientation(open_picture(path))
+    return _upright_like(photo, load_hole(path, white_is_hole=white_is_hole), own, "mask", path)
+
+
+def read_parsing_for(photo: Photograph, path: str | Path, order: str = "celebamask-hq") -> np.ndarray:
+    """The parsing map of a photograph, upright, (H, W) uint8 official class ids; as :func:`read_hole_for`."""
+    from faceinpaint.faces import read_labels
+
+    return _upright_like(photo, read_labels(path, order), 1, "parsing map", path)
+
+
+def _upright_like(photo: Photograph, plane: np.ndarray, own: int, what: str, path: str | Path) -> np.ndarray:
+    stored = photo.samples.shape[:2]
+    seen = turned(np.empty(stored, bool), photo).shape
+    upright = _TURNS[own](plane)
+    if own == 1 and plane.shape != seen and plane.shape == stored:
+        upright = turned(plane, photo)
+    if upright.shape != seen:
+        raise DataError(
+            f"the {what} has {upright.shape[1]} x {upright.shape[0]} pixels, the photograph {seen[1]} x {seen[0]}",
+            f"Give a {what} of the photograph's size",
+            path,
+        )
+    return np.ascontiguousarray(upright)
+
+
+def write_photograph(path: str | Path, photo: Photograph) -> None:
+    """Write a PNG or, for 8-bit RGB and RGBA, a lossless WebP file; under a temporary name, then renamed.
+
+    Raises:
+        ConfigError: the format would change known pixels.
+        OSError: the system refuses.
+    """
+    path = Path(path)
+    check_format(path, photo)
+    content = _png(photo) if path.suffix.lower() == ".png" else _webp(photo)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_bytes(content)
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def check_format(path: Path, photo: Photograph | None = None) -> None:
+    """Refuse a file name that asks for a format in which known pixels would not come back bit for bit.
+
+    Raises:
+        ConfigError: so.
+    """
+    if path.suffix.lower() not in (".png", ".webp"):
+        raise ConfigError("known pixels would not survive this format", "Name a .png or .webp file", path)
+    if path.suffix.lower() == ".webp" and photo is not None:
+        if photo.depth != 8 or photo.kind not in (RGB, RGBA):
+            raise ConfigError("WebP holds 8-bit RGB and RGBA alone, and the photograph is other", "Write a .png", path)
+        if max(photo.samples.shape[:2]) > 16383:
+            raise ConfigError("WebP holds at most 16383 pixels a side", "Write a .png", path)
+
+
+def _orientation(picture: Image.Image) -> int:
+    tag = picture.getexif().get(0x0112, 1)
+    return tag if tag in _TURNS else 1
+
+
+# --- PNG ------------------------------------------------------------------------------------------------------------
+
+
+def _from_png(path: Path, picture: Image.Image, content: bytes, orientation: int) -> Photograph:
+    before: list[tuple[bytes, bytes]] = []
+    after: list[tuple[bytes, bytes]] = []
+    header, place, chunks = b"", 8, before
+    while place + 8 <= len(content):
+        length, kind = struct.unpack(">I4s", content[place : place + 8])
+        body = content[place + 8 : place + 8 + length]
+        place += 12 + length
+        if kind == b"IHDR":
+            header = body
+        elif kind == b"IDAT":
+            chunks = after
+        elif kind == b"IEND":
+            break
+        else:
+            chunks.append((kind, body))
+    depth, kind_of_samples = header[8], header[9]
+    samples: Any = np.asarray(picture)
+    if depth == 16 and kind_of_samples != GREY:  # of these, Pillow keeps 8 bits
+        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        if decoded is None or decoded.dtype != np.uint16 or decoded.shape[:2] != samples.shape[:2]:
+            raise DataError("its 16-bit samples cannot be decoded", "Save it again as PNG", path)
+        order = {RGB: [2, 1, 0], GREY_ALPHA: [2, 3], RGBA: [2, 1, 0, 3]}[kind_of_samples]
+        samples = decoded[..., order]
+    elif depth < 8 and kind_of_samples == GREY:  # Pillow stretches these to 0 .. 255
+        samples = samples.astype(np.uint8) if depth == 1 else samples // (255 // (2**depth - 1))
+    samples = samples.reshape(picture.height, picture.width, -1)
+    if samples.shape[2] != CHANNELS[kind_of_samples]:
+        raise DataError(f"it was decoded as {picture.mode}, not as it is stored", "Save it again as PNG", path)
+    if kind_of_samples == PALETTE and int(samples.max()) * 3 + 3 > len(dict(before).get(b"PLTE", b"")):
+        raise DataError("its palette has fewer colours than it uses", "Save it again as PNG", path)
+    info: dict[str, bytes] = {n: picture.info[n] for n in ("icc_profile", "exif") if n in picture.info}
+    xmp = picture.info.get("XML:com.adobe.xmp")
+    if isinstance(xmp, str):
+        info["xmp"] = xmp.encode()
+    return Photograph(path, samples, kind_of_samples, depth, orientation, tuple(before), tuple(after), info)
+
+
+def _chunks_of(held: dict[Any, Any]) -> tuple[tuple[bytes, bytes], ...]:
+    """What a JPEG or WebP file holds beside its samples, as chunks of a PNG file."""
+    chunks = []
+    if isinstance(held.get("icc_profile"), bytes):
+        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(held["icc_profile"])))
+    if "dpi" in held:
+        # A density that is no number is none.
+        with contextlib.suppress(ValueError, OverflowError, ZeroDivisionError, TypeError, struct.error):
+            chunks.append((b"pHYs", struct.pack(">IIB", *(round(float(d) / 0.0254) for d in held["dpi"]), 1)))
+    if isinstance(held.get("exif"), bytes) and held["exif"]:
+        chunks.append((b"eXIf", held["exif"].removeprefix(b"Exif\0\0")))
+    if isinstance(held.get("xmp"), bytes):
+        chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + held["xmp"]))
+    if isinstance(held.get("comment"), bytes):
+        chunks.append((b"tEXt", b"Comment\0" + held["comment"].replace(b"\0", b" ")))
+    return tuple(chunks)
+
+
+def _png(photo: Photograph) -> bytes:
+    """The whole file: header, the other chunks as they came, the samples."""
+    height, width = photo.samples.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, photo.depth, photo.kind, 0, 0, 0)
+    chunks = [(b"IHDR", header), *photo.before, (b"IDAT", _packed(photo)), *photo.after, (b"IEND", b"")]
+    out = [b"\x89PNG\r\n\x1a\n"]
+    for kind, body in chunks:
+        out += [struct.pack(">I", len(body)), kind, body, struct.pack(">I", zlib.crc32(kind + body))]
+    return b"".join(out)
+
+
+def _packed(photo: Photograph) -> bytes:
+    """The samples, filtered and compressed (PNG specification, 9.2 and 10)."""
+    height = len(photo.samples)
+    squeeze = zlib.compressobj(6)
+    parts = []
+    step = 1 if photo.depth < 8 else CHANNELS[photo.kind] * photo.depth // 8  # bytes back to the pixel on the left
+    previous: np.ndarray | None = None
+    for start in range(0, height, 64):  # in strips, so that a large photograph needs little memory
+        strip = photo.samples[start : start + 64].reshape(min(64, height - start), -1)
+        if photo.depth == 16:
+            rows = strip.astype(">u2").view(np.uint8)
+        elif photo.depth == 8:
+            rows = np.ascontiguousarray(strip)
+        else:
+            bits = (strip[..., None] >> np.arange(photo.depth - 1, -1, -1, dtype=np.uint8)) & 1
+            rows = np.packbits(bits.reshape(len(strip), -1), axis=1)
+        above = np.vstack([np.zeros_like(rows[:1]) if previous is None else previous, rows[:-1]])
+        previous = rows[-1:]
+        plain = photo.depth < 8 or photo.kind == PALETTE  # neighbouring indices say nothing of each other
+        coded = rows if plain else rows - _paeth(rows, above, step)
+        kind = np.full((len(rows), 1), 0 if plain else 4, np.uint8)
+        parts.append(squeeze.compress(np.hstack([kind, coded]).tobytes()))
+    return b"".join([*parts, squeeze.flush()])
+
+
+def _paeth(rows: np.ndarray, above: np.ndarray, step: int) -> np.ndarray:
+    """What the filter of that name expects of each byte: the left, upper or upper left one, whichever is nearest."""
+    a, c = (np.pad(r, [(0, 0), (step, 0)])[:, : r.shape[1]].astype(np.int16) for r in (rows, above))
+    b = above.astype(np.int16)
+    towards = a + b - c
+    pa, pb, pc = (np.abs(towards - x) for x in (a, b, c))
+    return np.where((pa <= pb) & (pa <= pc), a, np.where(pb <= pc, b, c)).astype(np.uint8)
+
+
+# --- WebP -----------------------------------------------------------------------------------------------------------
+
+
+def _webp(photo: Photograph) -> bytes:
+    out = io.BytesIO()
+    picture = Image.fromarray(np.ascontiguousarray(photo.samples))
+    picture.save(out, "WEBP", lossless=True, exact=True, **photo.info)  # exact: colours under transparency too
+    return out.getvalue()
