@@ -1,4 +1,4 @@
-"""The command line: ``faceinpaint data | train | evaluate | reproduce | table | inpaint | bench``."""
+"""The command line: ``faceinpaint data | train | evaluate | reproduce | table | inpaint | bench | export``."""
 
 from __future__ import annotations
 
@@ -445,6 +445,25 @@ def bench(
         out.parent.mkdir(parents=True, exist_ok=True)
         write_json(out, record)
         print(out)
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(metavar="RUN_OR_WEIGHTS", help="Folder of a run, or its safetensors file.")],
+    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format so far; to be named.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Weights in 16 bits: half the size.")] = False,
+) -> None:
+    """Write a trained generator or parser as an ONNX file, which runs without Python, in a browser for one.
+
+    Example: `faceinpaint export runs/ours --onnx --half --out generator.onnx`
+    """
+    if not onnx:
+        raise ConfigError("no format is named", "Add --onnx")
+    from faceinpaint.export import export_onnx
+
+    written = export_onnx(source, out, half=half)
+    print(f"{written['method']} at {written['size']}x{written['size']}, {out.stat().st_size / 1e6:.1f} MB -> {out}")
 
 
 # --- helpers --------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from faceinpaint.masks import drawn_holes
 
 COMMANDS = (
     "data toy", "data prepare", "data check", "train", "evaluate", "reproduce", "table", "inpaint", "weights list",
-    "weights add", "bench",
+    "weights add", "bench", "export",
 )  # fmt: skip
 
 TINY = [

@@ -1,0 +1,178 @@
+"""Trained networks as ONNX files, which run without Python: in a browser, on a telephone, in another language.
+
+One file holds one network for one face of fixed size, and says in its metadata whose weights it carries, what they
+were trained on and under which licence they stand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from faceinpaint import __version__
+from faceinpaint.errors import ConfigError
+from faceinpaint.evaluate import load_generator
+from faceinpaint.masks import composite
+from faceinpaint.methods import METHODS, PARSER
+from faceinpaint.models.facial_style import FacialStyle
+from faceinpaint.regions import REGIONS
+from faceinpaint.trained import listed
+
+OPSET = 20
+"""Version of the ONNX operators."""
+
+HALVED = 1024
+"""``half`` leaves tensors of fewer numbers as they are: biases and other small ones save nothing."""
+
+
+class _Repair(nn.Module):
+    """What the file of a generator computes: the repaired face, known pixels as they were, and the style matrix."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None) -> tuple[Tensor, ...]:
+        repaired = composite(self.generator(image, hole, regions).image, image, hole)
+        if regions is None or not isinstance(self.generator, FacialStyle):
+            return (repaired,)
+        # Asked for a second time; equal parts of a graph are computed once.
+        return repaired, self.generator.styles(image * (1 - hole), hole, regions)
+
+
+class _Parse(nn.Module):
+    """What the file of a parser computes: the region of each pixel."""
+
+    def __init__(self, parser: nn.Module) -> None:
+        super().__init__()
+        self.parser = parser
+
+    def forward(self, image: Tensor, hole: Tensor) -> Tensor:
+        return self.parser(image, hole).image.argmax(1).to(torch.uint8)
+
+
+def export_onnx(source: str | Path, out: str | Path, *, half: bool = False) -> dict[str, str]:
+    """Write a trained generator or parser as an ONNX file.
+
+    Inputs, S the size that it was trained at: ``image`` (1, 3, S, S) float32 in [-1, 1], ``hole`` (1, 1, S, S) float32,
+    1 = hole, and for a generator that looks at a map ``regions`` (1, S, S) uint8. A generator gives ``repaired``
+    (1, 3, S, S), outside the hole equal to ``image``, and the method of the patent also ``styles``, the style matrix
+    (1, 256, n + 1). A parser gives ``regions`` (1, S, S) uint8.
+
+    Args:
+        source: ``generator.safetensors``, or the folder of a run that holds it.
+        out: file to write; it is written whole or not at all.
+        half: keep weights in 16 bits, half the size. They are widened as the file is loaded, and computing is in
+            32 bits as before.
+
+    Returns:
+        the metadata written into the file.
+
+    Raises:
+        CheckpointError: the weights are missing, damaged, or do not fit their configuration.
+        ConfigError: onnx is not installed, or the network has a step that ONNX does not know.
+    """
+    out = Path(out)
+    network, config, about = load_generator(source)
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  torch needs it
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name} is not installed", "pip install 'faceinpaint[onnx]'") from None
+    size = config.preset.size
+    inputs = {"image": torch.zeros(1, 3, size, size), "hole": torch.zeros(1, 1, size, size)}
+    wrapped: nn.Module
+    if config.method == PARSER.name:
+        wrapped, outputs = _Parse(network), ["regions"]
+    else:
+        wrapped, outputs = _Repair(network), ["repaired"]
+        if METHODS[config.method].uses_map:
+            inputs["regions"] = torch.zeros(1, size, size, dtype=torch.uint8)
+            outputs.append("styles")
+    trained_on, licence = provenance(about)
+    metadata = {
+        "producer": f"faceinpaint {__version__}",
+        "method": config.method,
+        "size": str(size),
+        "merge": config.merge,
+        "weights_sha256": about["sha256"],
+        "precision": "weights float16, computed in float32" if half else "float32",
+        "trained_on": trained_on,
+        "licence": licence,
+    }
+    if config.merge == "regions":
+        metadata["regions"] = json.dumps(["other", *REGIONS])
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own, on its own parts
+        try:
+            program = torch.onnx.export(
+                wrapped.eval(), tuple(inputs.values()), dynamo=True, opset_version=OPSET, verbose=False,
+                input_names=list(inputs), output_names=outputs,
+            )  # fmt: skip
+        except torch.onnx.errors.OnnxExporterError as error:
+            problem = f"{config.method} cannot be written as ONNX ({str(error).strip().partition(chr(10))[0]})"
+            raise ConfigError(problem, "Export another method, or keep to Python", source) from error
+    assert program is not None
+    model = program.model_proto
+    _forget_the_run(model)
+    if half:
+        _halve(model)
+    model.producer_name, model.producer_version = "faceinpaint", __version__
+    for name, value in metadata.items():
+        model.metadata_props.add(key=name, value=value)
+    onnx.checker.check_model(model)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    new = out.with_name(f".{out.name}.new")
+    new.write_bytes(model.SerializeToString(deterministic=True))
+    os.replace(new, out)
+    return metadata
+
+
+def provenance(about: dict[str, Any]) -> tuple[str, str]:
+    """On what weights were trained, and under which licence they stand.
+
+    Args:
+        about: their training record. For weights of the repository's list, the list knows better.
+    """
+    for entry in listed():
+        if about["sha256"] in (entry.generator, entry.parser):
+            return entry.trained_on, entry.licence
+    data = about.get("data", {})
+    faces = str(data.get("faces", "faces that the record does not name"))
+    licence = "MIT" if faces.startswith("drawn faces") else "that of the faces they were trained on"
+    return f"{faces}, {data.get('face_count', '?')} faces, {about.get('images', '?')} training images", licence
+
+
+def _forget_the_run(model: Any) -> None:
+    """Take out where in whose files each step was written down; the same weights give the same file."""
+    del model.metadata_props[:]
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    del graph.value_info[:]
+    del model.functions[:]
+
+
+def _halve(model: Any) -> None:
+    """Large float32 tensors become float16, followed by a cast, which a runtime carries out once as it loads."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        if values.size < HALVED:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype("float16"), f"{name}.half"))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.widen", to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)
