@@ -1,4 +1,4 @@
-"""Books for tests: the real one, built once for a whole run of the tests, and tiny ones."""
+"""Books for tests: the real one, built once for a whole run of the tests, tiny ones, and a browser to read them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import fcntl
 import os
 import shutil
 import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -69,3 +73,62 @@ def tiny_book(root: Path, pages: dict[str, str]) -> Path:
     for name, text in pages.items():
         (root / "book" / f"{name}.md").write_text(head + text, encoding="utf-8")
     return root
+
+
+# --- a browser: Debian's Chromium, driven by playwright ---------------------------------------------------------------
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Site:
+    """A folder behind a plain file server, and a browser that notes what goes wrong."""
+
+    def __init__(self, browser, folder: Path) -> None:
+        self.browser, self.complaints = browser, []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.address = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def open(self, page: str, viewport=DESKTOP, scheme="light"):
+        """The page, loaded, with every formula set."""
+        self.complaints.clear()
+        context = self.browser.new_context(viewport=viewport, color_scheme=scheme)
+        tab = context.new_page()
+        tab.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
+        tab.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
+        tab.on("request", self._request)
+        tab.on("response", lambda r: self.complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        tab.goto(self.address + page, wait_until="load")
+        if not page:  # the first page sends the reader on
+            tab.wait_for_url("**/intro.html")
+        tab.evaluate("window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true")
+        return tab
+
+    def _request(self, request) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:", "about:")):
+            self.complaints.append(f"asks another host: {request.url}")
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def chromium() -> Iterator:
+    """Chromium, until the fixture that yields from this is done with it; a test without one skips."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as player:
+        started = player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
