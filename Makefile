@@ -1,4 +1,4 @@
-# make reproduce   the comparison table at the smoke preset, from nothing
+# make reproduce   the comparison table at the smoke preset, from nothing, and the book with its records
 # make test        everything that must hold
 # make soak        long runs: kills, fuzzing, mutation testing; leaves records
 # make coverage    lines and branches that the tests reach, at least 95% and 90%; leaves a record
@@ -14,6 +14,7 @@ OUT ?= out/$(PRESET)
 
 reproduce: .venv/ready
 	$(BIN)/faceinpaint reproduce --preset $(PRESET) --out $(OUT)
+	$(BIN)/python book/build.py --out _build --results $(OUT)/records
 
 test: .venv/ready
 	$(BIN)/ruff check .

@@ -6,12 +6,16 @@ python book/build.py --out _build
 from __future__ import annotations
 
 import argparse
+import base64
 import fcntl
+import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +56,66 @@ def build(
             shutil.rmtree(made / old, ignore_errors=True)
         if subprocess.run(command, env=environment).returncode:
             raise SystemExit("the book was not built: see above")
+        for page in (made / "html").rglob("*.html"):
+            if "_static" not in page.parts:  # where themes keep templates
+                page.write_text(protect(page.read_text(encoding="utf-8")), encoding="utf-8")
     return made / "html" / "index.html"
+
+
+class _Inside(HTMLParser):
+    """Scripts and event handlers that stand in a page itself."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+        self.handlers: list[str] = []
+        self._open = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        self.handlers += [code or "" for name, code in attributes if name.startswith("on")]
+        self._open = tag == "script" and "src" not in given
+        if self._open:
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.scripts[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = False
+
+
+def protect(page: str) -> str:
+    """A page with a content security policy: it loads nothing but the book's own files and runs only its own scripts.
+
+    Scripts and event handlers that stand in the page itself are allowed by their sha256, so that no other will run.
+    WebAssembly may be compiled, for networks that run in the page.
+    """
+    inside = _Inside(page)
+    digests = {
+        base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+        for code in (*inside.scripts, *inside.handlers)
+    }
+    script = ["'self'", "'wasm-unsafe-eval'", *(["'unsafe-hashes'"] if inside.handlers else [])]
+    script += [f"'sha256-{digest}'" for digest in sorted(digests)]
+    rules = [
+        "default-src 'self'",
+        f"script-src {' '.join(script)}",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self' data: blob:",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+    ]
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{"; ".join(rules)}">'
+    at = re.search(r"<meta charset[^>]*>", page) or re.search(r"<head[^>]*>", page)
+    end = at.end() if at else 0
+    return page[:end] + meta + page[end:]
 
 
 def main() -> None:
@@ -69,11 +132,16 @@ def main() -> None:
         "--faces",
         help="run the chapters on these faces: a folder with CelebAMask-HQ",
     )
+    parser.add_argument(
+        "--results",
+        help="folder of results records that the chapters read, such as out/smoke/records (default: data/results)",
+    )
     parser.add_argument("--verbose", action="store_true", help="show what Sphinx does")
     given = parser.parse_args()
     parameters = {
         "PRESET": given.preset,
         "FACES": given.faces and str(Path(given.faces).resolve()),
+        "RESULTS": given.results and str(Path(given.results).resolve()),
     }
     page = build(
         given.out,

@@ -77,12 +77,33 @@ def as_notebook(path: Path) -> nbformat.NotebookNode:
     return jupytext.read(path, fmt="md:myst")
 
 
+def own_parameters(path: Path, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Those of the parameters that the chapter has: names assigned to in its cell tagged ``parameters``."""
+    cells = [cell for cell in as_notebook(path).cells if "parameters" in cell.metadata.get("tags", [])]
+    known = {name for cell in cells for name in re.findall(r"^(\w+) *=", cell.source, flags=re.M)}
+    return {name: value for name, value in parameters.items() if name in known}
+
+
+def content_hash(folder: Path) -> str:
+    """sha256 over the files below a folder, names and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(str(path.relative_to(folder)).encode() + b"\0")
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
 def chapter_key(path: Path, sources: str, parameters: dict[str, Any]) -> str:
     """What an execution of the chapter depends on: its code, its parameters, library and data.
 
-    Where a cell has the tag ``reads-book``, also on the other pages.
+    A chapter that reads records from a folder named by the parameter ``RESULTS`` depends on what that folder holds.
+    Where a cell has the tag ``reads-book``, it also depends on the other pages.
     """
     cells = [cell for cell in as_notebook(path).cells if cell.cell_type == "code"]
+    parameters = own_parameters(path, parameters)
+    if "RESULTS" in parameters:
+        parameters["RESULTS"] = [parameters["RESULTS"], content_hash(Path(parameters["RESULTS"]))]
     pages = {}
     if any("reads-book" in cell.metadata.get("tags", []) for cell in cells):
         pages = {page.name: page.read_text(encoding="utf-8") for page in sorted(path.parent.glob("*.md"))}
@@ -110,7 +131,6 @@ def run(path: Path, out: Path, key: str, parameters: dict[str, Any], threads: in
         return False
     out.parent.mkdir(parents=True, exist_ok=True)
     notebook = as_notebook(path)
-    has_parameters = any("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
     fresh, done = (out.with_suffix(f".{os.getpid()}.{name}.ipynb") for name in ("fresh", "done"))
     nbformat.write(notebook, fresh)
     command = [
@@ -125,7 +145,7 @@ def run(path: Path, out: Path, key: str, parameters: dict[str, Any], threads: in
         "python3",
     ]
     command += ["--no-progress-bar", "--log-level", "ERROR"]
-    for name, value in parameters.items() if has_parameters else ():
+    for name, value in own_parameters(path, parameters).items():
         command += ["-p", name, str(value)]
     environment = os.environ | {
         "OMP_NUM_THREADS": str(threads),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -16,6 +18,7 @@ import nbformat
 import numpy as np
 import pytest
 from books import BOOK, PAGES, ROOT, build, built_book, chapters, tiny_book
+from build import protect
 from PIL import Image
 
 from faceinpaint import equations
@@ -208,6 +211,52 @@ def test_a_page_that_reads_the_others_depends_on_them(tmp_path):
     assert chapters.chapter_key(page, "", {"PRESET": "gpu"}) != chapters.chapter_key(page, "", {})
 
 
+def test_a_chapter_gets_the_parameters_it_has(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text('# P\n\n```{code-cell}\n:tags: [parameters]\nPRESET = "smoke"  # a word\nRESULTS = "x"\n```\n')
+    given = {"PRESET": "gpu", "FACES": "/faces", "RESULTS": str(tmp_path)}
+    assert chapters.own_parameters(page, given) == {"PRESET": "gpu", "RESULTS": str(tmp_path)}
+    assert chapters.own_parameters(BOOK / "glossary.md", given) == {}
+
+
+def test_a_page_that_reads_records_depends_on_what_they_hold(tmp_path):
+    page, records = tmp_path / "page.md", tmp_path / "records"
+    page.write_text('# P\n\n```{code-cell}\n:tags: [parameters]\nRESULTS = "x"\n```\n')
+    records.mkdir()
+    keys = [chapters.chapter_key(page, "", {}), chapters.chapter_key(page, "", {"RESULTS": str(records)})]
+    (records / "ours.json").write_text("1")
+    keys.append(chapters.chapter_key(page, "", {"RESULTS": str(records)}))
+    (records / "ours.json").write_text("2")
+    keys.append(chapters.chapter_key(page, "", {"RESULTS": str(records)}))
+    assert len(set(keys)) == 4
+
+
+@pytest.mark.slow
+def test_the_first_page_tells_what_fresh_records_say(tmp_path):
+    for record in (ROOT / "data" / "results" / "smoke").glob("*.json"):
+        text = record.read_text(encoding="utf-8")
+        (tmp_path / record.name).write_text(
+            text.replace("drawn faces (toy)", "photographs").replace('"smoke"', '"cpu"')
+        )
+    first = tmp_path / "first.ipynb"
+    chapters.run(BOOK / "intro.md", first, "key", {"RESULTS": str(tmp_path)}, 1)
+    told = json.dumps(nbformat.read(first, as_version=4))
+    for word in ("Photographs of 64 x 64 pixels", "behind CA", "not the patent's order", "The map is an oracle"):
+        assert word in told
+    assert "no result" not in told
+    chapters.run(BOOK / "intro.md", first, "another key", {"RESULTS": str(tmp_path / "none")}, 1)
+    assert "Nothing has been measured yet" in json.dumps(nbformat.read(first, as_version=4))
+
+
+@pytest.mark.slow
+def test_widgets_compute_anew_in_a_running_notebook(tmp_path):
+    done = tmp_path / "masks.ipynb"
+    chapters.run(BOOK / "masks.md", done, "key", {"LIVE": "True"}, 1)
+    kinds = json.dumps(nbformat.read(done, as_version=4).metadata.get("widgets", {}))
+    for kind in ("SelectionSliderModel", "ToggleButtonModel", "OutputModel"):
+        assert kind in kinds
+
+
 # --- notebooks that stand alone -------------------------------------------------------------------------------------
 
 
@@ -294,6 +343,27 @@ def test_every_page_is_built_and_loads_only_its_own_files(book):
             assert not re.match(r"(\w+:)?//", place), f"{name} loads {place}"
             file = (book / "html" / name).parent / unquote(place.split("?")[0].split("#")[0])
             assert file.exists(), f"{name} loads {place}, which is missing"
+
+
+@pytest.mark.slow
+def test_every_page_allows_its_own_scripts_alone(book):
+    for name in (*(f"{page}.html" for page in PAGES), "index.html", "search.html"):
+        text = (book / "html" / name).read_text(encoding="utf-8")
+        (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', text)
+        rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+        assert rules["default-src"] == "'self'"
+        assert not re.search(r"unsafe-inline|unsafe-eval'(?<!wasm-unsafe-eval')|https?:|\*", rules["script-src"]), name
+        first = re.search(r"<(script|link|style|img)\b", text)
+        assert first is None or text.index("Content-Security-Policy") < first.start(), name
+
+
+def test_scripts_and_handlers_of_a_page_are_allowed_by_their_sha256():
+    page = protect('<html><head><script>let a = "<b>"</script></head><p onclick="go(&quot;1&quot;)">x</p></html>')
+    for code in ('let a = "<b>"', 'go("1")'):
+        digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in page
+    assert "'unsafe-hashes'" in page
+    assert "unsafe-hashes" not in protect("<html><head></head></html>")
 
 
 @pytest.mark.slow

@@ -99,6 +99,68 @@ def test_sliders_react_to_keys(site, page):
     tab.context.close()
 
 
+def test_a_list_to_choose_from_reacts(site):
+    tab = site.open("book/region_normalisation.html")
+    figure = tab.locator("article figure.fi:has(> label select)").first
+    seen = set()
+    for number in range(figure.locator("option").count()):
+        figure.locator("select").select_option(index=number)
+        assert figure.locator("> .fi-frame:visible").count() == 1
+        seen.add(figure.locator("> .fi-frame:visible img").get_attribute("src"))
+    assert len(seen) == figure.locator("option").count() > 4
+    assert site.complaints == []
+    tab.context.close()
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+def test_a_hole_can_be_painted(site, viewport):
+    tab = site.open("book/masks.html", viewport)
+    figure = tab.locator("article figure.fi:has(.fi-cells)")
+    boxes = figure.locator("input[type=checkbox]")
+    state = "f => [f.querySelector('output').textContent, f.querySelector('.fi-legend').textContent,"
+    state += " f.querySelectorAll('.fi-layer:not([hidden])').length]"
+    start = figure.evaluate(state)
+    boxes.nth(0).focus()
+    boxes.nth(0).press(" ")  # by key
+    keyed = figure.evaluate(state)
+    assert keyed[0] != start[0]
+    boxes.nth(5).click()  # by mouse or finger
+    assert boxes.nth(5).is_checked()
+    first, last = boxes.nth(16).bounding_box(), boxes.nth(23).bounding_box()
+    tab.mouse.move(first["x"] + 5, first["y"] + 5)
+    tab.mouse.down()
+    tab.mouse.move(last["x"] + 5, last["y"] + 5, steps=30)  # by drawing over a row
+    tab.mouse.up()
+    assert all(boxes.nth(i).is_checked() for i in range(16, 24))
+    assert figure.evaluate(state)[1] != start[1]
+    for i in range(64):
+        boxes.nth(i).uncheck()
+    text, legend, layers = figure.evaluate(state)
+    assert text == "hole fraction 0.00, in none of the bins"
+    assert "lost" not in legend
+    assert layers == 0
+    assert first["width"] >= 18, "wide enough for a finger"
+    assert site.complaints == []
+    tab.context.close()
+
+
+def test_a_page_runs_no_script_but_its_own(site):
+    tab = site.open("book/masks.html")
+    tab.evaluate(
+        """() => {
+            const s = document.createElement('script'), p = document.createElement('p');
+            s.textContent = 'window.strange = 1';
+            p.setAttribute('onclick', 'window.strange = 2');
+            document.body.append(s, p);
+            p.click();
+            return fetch('http://127.0.0.1:9/').catch(() => 0);
+        }"""
+    )
+    assert tab.evaluate("window.strange") is None
+    assert len([text for text in site.complaints if "Content Security Policy" in text]) >= 3
+    tab.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_letters_of_figures_stand_out(site, scheme):
     tab = site.open("book/quickstart.html", DESKTOP, scheme)

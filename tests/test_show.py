@@ -66,6 +66,8 @@ def figures(face, records):
         "frames": show.frames(list(images), "face", ["first", "second"]),
         "compare": show.compare(images[0], images[1]),
         "explore": show.explore(lambda i: images[i], "face", [0, 1]),
+        "choice": show.explore(lambda i: images[i], "face", [0, 1], choice=True),
+        "paint": show.paint(images[0], labels[0]),
     }
 
 
@@ -181,6 +183,24 @@ def test_damage_names_the_damaged_regions(face):
     assert (drawn[4:] == 128).all()  # whole regions are grey
 
 
+def test_cells_of_heat_maps_have_sharp_edges(figures):
+    made, ax = show.canvas()
+    ax.imshow(np.eye(4))
+    for body in (figures["style_matrix"].body, show.plot(made, "A heat map.").body):
+        assert "image-rendering:pixelated" in body
+
+
+def test_every_row_of_a_table_has_a_look_of_its_own():
+    looks = {*zip(show.LINE_COLOURS, show.LINE_STYLES, show.MARKERS, strict=True)}
+    assert len(looks) == len(set(show.LINE_COLOURS)) == len(set(show.MARKERS)) >= 8
+    for colour in show.LINE_COLOURS:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        r, g, b = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+        light = 0.2126 * r + 0.7152 * g + 0.0722 * b
+        assert 1.05 / (light + 0.05) >= 3, colour
+        assert (light + 0.05) / 0.05 >= 3, colour
+
+
 def test_features_share_a_scale(figures):
     assert figures["features"].body.count("<image") == 8
 
@@ -252,6 +272,83 @@ def test_frames_of_figures_keep_their_descriptions():
 def test_frames_refuses_a_wrong_number_of_values(face, pictures, values):
     with pytest.raises(DataError, match="values"):
         show.frames(list(face[0][:pictures]), "x", values)
+
+
+def test_frames_of_figures_keep_their_captions(face):
+    made = [show.faces([face[0][i]], alt=f"Face {i}.", caption=f"Caption <{i}>") for i in (0, 1)]
+    body = show.frames(made, "n").body
+    for i in (0, 1):
+        assert f"Caption &lt;{i}&gt;" in body
+        assert f'aria-label="Face {i}."' in body
+
+
+def test_a_choice_is_a_list_with_one_chosen(face):
+    figure = show.frames(list(face[0]), "face", ["first", "second"], start=1, choice=True)
+    assert re.findall(r'<option value="(\d)"( selected="")?>(\w+)', figure.body) == [
+        ("0", "", "first"), ("1", ' selected=""', "second"),
+    ]  # fmt: skip
+    assert "range" not in figure.body
+    assert re.search(r'class="fi-frame" hidden><img[^>]*face: first', figure.body)
+    assert repr(figure) == "A choice of 2 pictures: face from first to second."
+
+
+def test_many_pictures_fold_on_a_phone_but_rows_do_not(face):
+    assert "fi-many" in show.faces([face[0][0]] * 6).body
+    assert "fi-many" not in show.faces([[face[0][0]] * 6] * 2).body
+
+
+def test_a_painted_hole_is_summed_over_its_squares(face):
+    images, labels = face
+    figure = show.paint(images[0], labels[0], start=(0, 9, 18))
+    hole = np.zeros((8, 8), np.uint8)
+    hole.flat[[0, 9, 18]] = 1
+    hole = hole.repeat(4, axis=0).repeat(4, axis=1)
+    data = json.loads(html.unescape(re.search(r'data-paint="([^"]*)"', figure.body)[1]))
+    present = [i for i in range(1, 9) if (labels[0] == i).any()]
+    assert data["names"] == [regions.REGIONS[i - 1] for i in present]
+    for k, i in enumerate(present):
+        assert sum(cell[k] for cell in data["cells"]) == (labels[0] == i).sum()
+        assert sum(data["cells"][c][k] for c in (0, 9, 18)) == ((labels[0] == i) & (hole > 0)).sum()
+        lost = hole[labels[0] == i].mean()
+        text = re.search(rf"<span>{data['names'][k]}: ([^<]*)</span>", figure.body)[1]
+        assert (text == "whole") == (lost == 0)
+        layer = re.search(rf'<img class="fi-layer"[^>]*alt="{data["names"][k]}, damaged"[^>]*>', figure.body)[0]
+        assert ("hidden" in layer) == (lost == 0)
+    assert "hole fraction 0.05, bin 0.01-0.1" in figure.body
+    assert len(re.findall(r'<input type="checkbox"[^>]*checked=""', figure.body)) == 3
+
+
+def test_paint_refuses_squares_that_do_not_fit(face):
+    with pytest.raises(DataError, match="squares"):
+        show.paint(face[0][0], face[1][0], cells=7)
+    with pytest.raises(DataError, match="squares"):
+        show.paint(face[0][0], face[1][0][:16])
+
+
+def test_live_painting_draws_the_hole_again(face):
+    pytest.importorskip("ipywidgets")
+    holes = []
+
+    def draw(hole):
+        holes.append(hole)
+        return show.with_hole(face[0][0], hole)
+
+    widget = show.paint(face[0][0], face[1][0], start=(0,), live=True, draw=draw)
+    buttons = widget.children[0].children
+    assert len(buttons) == 64
+    buttons[63].value = True
+    assert [hole.sum() for hole in holes] == [16, 32]
+    assert holes[-1][:4, :4].all()
+    assert holes[-1][-4:, -4:].all()
+    show.paint(face[0][0], face[1][0], live=True).children[0].children[0].value = True  # draws damage by itself
+
+
+def test_a_live_choice_draws_again(face):
+    pytest.importorskip("ipywidgets")
+    drawn = []
+    widget = show.explore(lambda i: drawn.append(i) or face[0][i], "face", [0, 1], live=True, choice=True)
+    widget.children[0].value = 1
+    assert drawn[-1] == 1
 
 
 def test_compare_refuses_two_sizes(face):
