@@ -294,3 +294,12 @@ def test_trained_vgg19_has_activations_near_one_on_a_face(realdata: Path) -> Non
     found = network(images.permute(0, 3, 1, 2) / 127.5 - 1, ["relu1_1", "relu2_1", "relu3_1", "relu3_4"])
     for tap, value in found.items():
         assert 0.7 < value.mean() < 1.4, tap
+
+
+def test_changed_heads_are_not_used(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """LPIPS heads come with torchmetrics; another file than the published one is said and left."""
+    name, _ = NETWORKS["alexnet"].heads_file
+    monkeypatch.setattr(NETWORKS["alexnet"], "heads_file", (name, "0" * 64))
+    with caplog.at_level(logging.WARNING):
+        assert backbones._published_heads(NETWORKS["alexnet"]) == {}
+    assert "alexnet will have none" in caplog.text

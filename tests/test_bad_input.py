@@ -767,6 +767,9 @@ RUNS: dict[str, Write] = {
     "checkpoint without moments": state(
         lambda t, a: [t.pop(n) for n in [n for n in t if n.startswith("adam.generator.0.exp")]]
     ),
+    "checkpoint with moments of another shape": state(
+        lambda t, a: t.update({"adam.generator.0.exp_avg": torch.ones(7)})
+    ),
     "checkpoint with odd moments": state(lambda t, a: t.update({"adam.generator.one.exp_avg": torch.zeros(1)})),
 }  # fmt: skip
 

@@ -261,3 +261,35 @@ def test_plain_names(name):
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\\b", "/a", "C:a", "a\n", "a\0", 'a"', "\udcff"])
 def test_names_that_are_not_plain(name):
     assert not plain_name(name)
+
+
+def test_a_cache_that_another_process_finished_first_is_kept(tmp_path):
+    """Both make the same; the one that comes second finds it and leaves nothing behind."""
+    out = tmp_path / "out"
+
+    def late(number):
+        if number == 3 and not out.exists():
+            build(tmp_path / "other", listing(), read, ARRAYS, META)
+            (tmp_path / "other").rename(out)
+        return read(number)
+
+    result = build(out, listing(), late, ARRAYS, META, workers=1)
+    assert result.reused
+    assert result.count == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_a_process_of_another_user_is_making_is_left_alone(tmp_path, monkeypatch):
+    def kill(pid, signal):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", kill)
+    theirs = tmp_path / f".out.{socket.gethostname()}.{os.getppid()}.partial"
+    theirs.mkdir()
+    made(tmp_path / "out")
+    assert theirs.exists()
+
+
+def test_check_refuses_a_cache_of_something_unknown(tmp_path):
+    with pytest.raises(DataError, match="'things' is not known"):
+        check(made(tmp_path / "out"))

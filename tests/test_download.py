@@ -20,6 +20,7 @@ class Server:
 
     def __init__(self, content: bytes) -> None:
         self.content, self.stop_after, self.ranges, self.asked = content, len(content), True, []
+        self.missing = False
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -27,6 +28,9 @@ class Server:
                 asked = self.headers.get("Range")
                 outer.asked.append(asked)
                 start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and outer.ranges else 0
+                if outer.missing:
+                    self.send_error(404)
+                    return
                 if start >= len(outer.content):
                     self.send_error(416)
                     return
@@ -91,3 +95,10 @@ def test_a_download_of_another_content_is_thrown_away(server: Server, tmp_path: 
     with pytest.raises(WeightsError, match="invalid hash value"):
         download("alexnet", folder)
     assert list(folder.iterdir()) == []
+
+
+def test_a_file_that_is_not_there_is_said(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.missing = True
+    with pytest.raises(WeightsError, match="404"):
+        download("alexnet", tmp_path / "weights")
+    assert not list((tmp_path / "weights").glob("*"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 
+from faceinpaint import evaluate as evaluation
 from faceinpaint import metrics, weights
 from faceinpaint.backbones import Backbone, load_backbone
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
@@ -21,11 +24,13 @@ from faceinpaint.evaluate import (
     VIEWS,
     Row,
     TestSet,
+    commit,
     count_flops,
     count_parameters,
     evaluate,
     evaluate_parser,
     load_generator,
+    versions,
 )
 from faceinpaint.faces import load_faces
 from faceinpaint.masks import BIN_NAMES, drawn_test_holes, make_pairs
@@ -421,3 +426,22 @@ def test_weights_that_cannot_be_used_are_refused_by_name(kept: Path, tmp_path: P
     (kept / "generator.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match="sha256"):
         load_generator(kept)
+
+
+def test_without_git_a_record_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert re.fullmatch(r"[0-9a-f]{40}\+?", commit() or "0" * 40)
+
+    def absent(*arguments: Any, **options: Any) -> None:
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr("subprocess.run", absent)
+    assert commit() is None
+
+
+def test_versions_of_what_is_not_installed_are_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    assert versions()["torch"] == importlib.metadata.version("torch")
+    monkeypatch.setattr(evaluation, "version", none)
+    assert versions()["torch"] == "not installed"

@@ -341,3 +341,12 @@ def test_load_opens_a_cache_or_a_folder_of_caches(tmp_path):
 def test_load_from_nowhere(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         load_faces(tmp_path / "nowhere", "train", 16, cache=tmp_path / "cache")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_picture_just_above_the_limit_is_refused_where_pillow_only_warns(tmp_path):
+    path = tmp_path / "x.png"
+    side = 9_460
+    path.write_bytes(png_of(side, side))
+    with pytest.raises(DataError, match=f"{side} x {side} pixels are more than is read"):
+        open_picture(path)

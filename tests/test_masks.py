@@ -514,3 +514,12 @@ def test_real_test_holes(realdata, tmp_path):
 def test_real_holes_in_the_wrong_polarity_are_noticed(realdata, tmp_path):
     made = prepare_holes(realdata / "irregular-masks-256", tmp_path / "out", split="test", size=64, white_is_hole=False)
     assert any("polarity looks inverted" in note for note in made.notes)
+
+
+def test_files_that_cannot_name_a_hole_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    for name in ("one.png", "one.gif", 'two"or.png'):
+        Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save(tmp_path / name)
+    done = prepare_holes(tmp_path, tmp_path / "out", split="all", size=16)
+    assert done.count == 1
+    reasons = {Path(entry["file"]).name: entry["reason"] for entry in done.skipped}
+    assert reasons == {"one.png": "a second file beside one.gif", 'two"or.png': "the name cannot be an id"}

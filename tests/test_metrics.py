@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -536,3 +537,11 @@ def test_bootstrap_interval_carries_infinity_and_refuses_nothing() -> None:
         bootstrap_interval([])
     with pytest.raises(DataError, match="one value per image"):
         bootstrap_interval(np.zeros((2, 2)))
+
+
+def test_without_clean_fid_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "inception.pt").write_bytes(b"x")
+    monkeypatch.setitem(sys.modules, "cleanfid", None)
+    with pytest.raises(WeightsError, match="clean-fid is not installed") as caught:
+        metrics.fid_cleanfid(tmp_path, tmp_path, tmp_path / "inception.pt")
+    assert "pip install" in caught.value.remedy

@@ -152,3 +152,10 @@ def test_one_damaged_pixel_is_enough():
     hole = torch.zeros(1, 1, 256, 256)
     hole[0, 0, 7, 9] = 1
     assert damaged_regions(regions, hole)[0].nonzero().flatten().tolist() == [3]
+
+
+@pytest.mark.parametrize("merge", MERGES)
+def test_a_map_with_more_than_the_known_classes_is_refused(merge: str) -> None:
+    for labels in (np.array([[0, 19]]), torch.tensor([[19, 0]])):
+        with pytest.raises(DataError, match="more than the classes 0 to 18"):
+            merge_classes(labels, merge)

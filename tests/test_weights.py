@@ -362,3 +362,11 @@ def test_fill_refuses_the_weights_of_another_module(tensors: Callable[[], dict[s
     assert caught.value.path == path
     assert caught.value.remedy == "Use weights of the same method, width and options"
     assert same(module.state_dict(), before)
+
+
+def test_a_folder_that_cannot_be_written_is_the_systems_refusal(tmp_path: Path) -> None:
+    """What safetensors raises there is its own kind; callers handle OSError."""
+    path = tmp_path / "nowhere" / "x.safetensors"
+    with pytest.raises(OSError, match=r"x\.safetensors"):
+        weights.save(path, {"a": torch.zeros(2)}, {})
+    assert not list(tmp_path.iterdir())
