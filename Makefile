@@ -24,6 +24,7 @@ test: .venv/ready
 
 soak: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m soak
+	$(BIN)/python tools/mutate.py
 
 coverage: .venv/ready
 	$(BIN)/python tools/cover.py

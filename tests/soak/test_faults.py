@@ -19,6 +19,11 @@ from records import leave
 
 from faceinpaint.faces.toy import toy_faces
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from test_distributed import (  # noqa: F401  one of the faults: collected here too
+    test_a_killed_worker_ends_the_run_with_a_clear_message_and_the_run_resumes,
+)
+
 pytestmark = pytest.mark.soak
 
 TRAIN = [
