@@ -91,7 +91,8 @@ def protect(page: str) -> str:
     """A page with a content security policy: it loads nothing but the book's own files and runs only its own scripts.
 
     Scripts and event handlers that stand in the page itself are allowed by their sha256, so that no other will run.
-    WebAssembly may be compiled, for networks that run in the page.
+    WebAssembly may be compiled, for networks that run in the page. Where Jupyter widgets stand in a page, which are in
+    none of the book's own, scripts may be made of strings as well: the widgets' library needs it.
     """
     inside = _Inside(page)
     digests = {
@@ -99,6 +100,8 @@ def protect(page: str) -> str:
         for code in (*inside.scripts, *inside.handlers)
     }
     script = ["'self'", "'wasm-unsafe-eval'", *(["'unsafe-hashes'"] if inside.handlers else [])]
+    if "application/vnd.jupyter.widget-view+json" in page:
+        script.append("'unsafe-eval'")
     script += [f"'sha256-{digest}'" for digest in sorted(digests)]
     rules = [
         "default-src 'self'",
