@@ -7,7 +7,7 @@ never at what lies under the hole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,12 +24,34 @@ BOX_CENTRE = (0.502, 0.553)
 Medians over the first 400 training faces of the 256-pixel CelebAMask-HQ (`tests/test_framing.py` measures again where
 the faces are at hand). In the middle half of the faces the box's side is between 0.57 and 0.64."""
 
-TILTS = (0.0, -20.0, 20.0, -40.0, 40.0)
-"""Degrees by which the photograph is turned to look for faces, as long as none is found."""
+TILTS = (-20.0, 20.0, -40.0, 40.0)
+"""Degrees by which the photograph is turned to look for faces, if none is found upright."""
 
-LOOKS = ((512, 40, 512), (1536, 40, 120))
-"""Longest side to which the photograph is shrunk, smallest and largest face looked for; the second look, at small
-faces, goes to the surroundings of the hole alone."""
+
+SCALES = (1.0, 0.94, 0.88)
+"""Sizes at which a doubtful photograph is looked at: a face is seen at all of them, a chance likeness at one."""
+
+CLEAR, ENOUGH = 4, 3
+"""Windows of the detector that must agree on a face: at one size, and at all of :data:`SCALES` together."""
+
+
+class Look(NamedTuple):
+    """Where faces are looked for.
+
+    Attributes:
+        longest: side in pixels to which the photograph is shrunk.
+        least, most: smallest and largest face in pixels then.
+        near: look around the hole alone.
+    """
+
+    longest: int
+    least: int
+    most: int
+    near: bool = False
+
+
+ALL = Look(512, 40, 512)
+SMALL = Look(1536, 40, 120, near=True)
 
 
 class Box(NamedTuple):
@@ -170,7 +192,9 @@ def owners(frames: Sequence[Frame], rows: np.ndarray, columns: np.ndarray) -> np
 
 
 def find_faces(photo: np.ndarray, hole: np.ndarray) -> list[Box]:
-    """Faces whose frame the hole touches, or if there is none of these, all faces that were found.
+    """Faces whose frame the hole touches; if there is none of these, other faces of the photograph.
+
+    If none is clear, the likeliest: looked for at several sizes, then among small faces near the hole, then tilted.
 
     Args:
         photo: (H, W, 3) uint8 RGB, upright. What lies under the hole is not looked at.
@@ -180,78 +204,97 @@ def find_faces(photo: np.ndarray, hole: np.ndarray) -> list[Box]:
         largest first.
     """
     rows, columns = np.nonzero(hole)
-    others: list[Box] = []
-    for found in _looks(photo, hole):
-        touched = [box for box in found if (owners([Frame.around(box)], rows, columns) == 0).any()]
-        if touched:
-            return touched
-        others += [box for box in found if box not in others]
-    return others
+
+    def touched(found: list[tuple[int, Box]], votes: int) -> list[tuple[int, Box]]:
+        likely = [(n, box) for n, box in found if n >= votes]
+        return [(n, box) for n, box in likely if (owners([Frame.around(box)], rows, columns) == 0).any()]
+
+    first = _look(photo, hole, ALL, SCALES[:1])
+    clear = touched(first, CLEAR)
+    if clear:
+        return [box for _, box in clear]
+    for look, tilts in ((ALL, (0.0,)), (SMALL, (0.0,)), (ALL, TILTS)):
+        doubtful = touched([f for tilt in tilts for f in _look(photo, hole, look, SCALES, tilt)], ENOUGH)
+        if doubtful:
+            return [max(doubtful, key=lambda f: f[0])[1]]
+    return [box for votes, box in first if votes >= CLEAR]
 
 
-def _looks(photo: np.ndarray, hole: np.ndarray) -> Iterator[list[Box]]:
-    """What the detector finds, look by look."""
-    height, width = hole.shape
-    for longest, least, most in LOOKS:
-        scale = min(1.0, longest / max(height, width))
-        if longest > LOOKS[0][0] and scale == 1.0 and max(height, width) <= LOOKS[0][0]:
-            return  # it was seen at full size
+def _look(
+    photo: np.ndarray, hole: np.ndarray, look: Look, scales: Sequence[float], tilt: float = 0.0
+) -> list[tuple[int, Box]]:
+    """What the detector finds, in pixels of the photograph, and how many of its windows agree on each face."""
+    windows = []
+    for share in scales:
+        height, width = hole.shape
+        scale = share * min(1.0, look.longest / max(height, width))
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        known = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        whole = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999  # no bit of the hole
         seen = cv2.resize(photo * ~hole[..., None], size, interpolation=cv2.INTER_AREA)
-        whole = known > 0.999  # a pixel with a part of the hole in it is unknown
         if not whole.any():
-            return
+            continue
         filled = np.rint(membrane(seen, whole)).astype(np.uint8)
-        top, left = 0, 0
-        if longest > LOOKS[0][0]:
+        top = left = 0
+        if look.near and not whole.all():
+            reach = round(look.most / BOX_SHARE)
             around = [np.flatnonzero((~whole).any(axis)) for axis in (1, 0)]
-            reach = round(most / BOX_SHARE)
-            (top, bottom), (left, right) = (
-                (max(0, a.min() - reach), a.max() + reach) if len(a) else (0, 0) for a in around
-            )
+            (top, bottom), (left, right) = ((max(0, int(a.min()) - reach), int(a.max()) + reach) for a in around)
             filled = filled[top:bottom, left:right]
-        for tilt in TILTS:
-            boxes = _detect(filled, tilt, least, most)
-            yield [
-                Box((b.x + left) / scale, (b.y + top) / scale, b.width / scale, b.height / scale, b.tilt) for b in boxes
-            ]
+        windows += [
+            Box((b.x + left) / scale, (b.y + top) / scale, b.width / scale, b.height / scale, tilt)
+            for b in _windows(filled, look, tilt)
+        ]
+    return _agreed(windows)
 
 
-def _detect(picture: np.ndarray, tilt: float, least: int, most: int) -> list[Box]:
-    """Faces of (H, W, 3) uint8 that are turned by about ``tilt`` degrees."""
+def _windows(picture: np.ndarray, look: Look, tilt: float) -> list[Box]:
+    """Every window of (H, W, 3) uint8, turned back by ``tilt`` degrees, in which the detector sees a face."""
     from skimage import data
     from skimage.feature import Cascade  # takes a second to import, and not every repair looks for a face
 
     height, width = picture.shape[:2]
-    if min(height, width) < least:
+    if min(height, width) < look.least:
         return []
     turned = Frame.on_pixels(width / 2, height / 2, max(height, width), tilt)
     view = turned.cut(picture, mirrored=False) if tilt else picture
     found = Cascade(data.lbp_frontal_face_cascade_filename()).detect_multi_scale(
-        img=np.ascontiguousarray(view), scale_factor=1.1, step_ratio=1, min_size=(least, least), max_size=(most, most)
-    )
-    boxes = []
-    for box in _joined([Box(f["c"], f["r"], f["width"], f["height"]) for f in found]):
-        x, y = box.centre
+        img=np.ascontiguousarray(view), scale_factor=1.1, step_ratio=1, min_size=(look.least, look.least),
+        max_size=(look.most, look.most), min_neighbor_number=1, intersection_score_threshold=1.0,
+    )  # fmt: skip
+    windows = []
+    for f in found:
+        x, y, side = f["c"] + f["width"] / 2, f["r"] + f["height"] / 2, float(f["width"])
         if tilt:
-            x, y = turned.matrix @ [x - 0.5, y - 0.5, 1] + 0.5
+            x, y = (float(place) for place in turned.matrix @ [x - 0.5, y - 0.5, 1] + 0.5)
         if 0 <= x < width and 0 <= y < height:
-            boxes.append(Box(x - box.width / 2, y - box.height / 2, box.width, box.height, tilt))
-    return boxes
+            windows.append(Box(x - side / 2, y - side / 2, side, side, tilt))
+    return windows
 
 
-def _joined(boxes: Sequence[Box]) -> list[Box]:
-    """One box for each face: those whose centre lies in a larger box are joined with it, much smaller ones dropped."""
+def _agreed(windows: Sequence[Box]) -> list[tuple[int, Box]]:
+    """Windows of nearly the same face joined to their mean, with their number; largest first.
+
+    Much smaller ones in the frame of a face that more windows agree on are dropped: there the detector has taken a
+    mouth or a chin for a face.
+    """
     groups: list[list[Box]] = []
-    for box in sorted(boxes, key=lambda b: (-b.width, b.x, b.y)):
-        x, y = box.centre
+    for window in sorted(windows, key=lambda w: (-w.width, w.x, w.y)):
         for group in groups:
-            first = group[0]
-            if 0 <= x - first.x <= first.width and 0 <= y - first.y <= first.height:
-                if box.width > first.width / 1.5:
-                    group.append(box)
+            mean = Box(*np.mean(group, axis=0))
+            apart = np.hypot(*np.subtract(window.centre, mean.centre))
+            if apart < mean.width / 4 and window.width > mean.width / 1.5 and window.tilt == mean.tilt:
+                group.append(window)
                 break
         else:
-            groups.append([box])
-    return [Box(*np.mean(group, axis=0)) for group in groups]
+            groups.append([window])
+    found = [(len(group), Box(*(float(number) for number in np.mean(group, axis=0)))) for group in groups]
+    return [
+        (votes, box)
+        for votes, box in found
+        if not any(
+            more >= votes
+            and other.width > box.width
+            and np.abs(np.subtract(box.centre, other.centre)).max() < other.width / BOX_SHARE / 2
+            for more, other in found
+        )
+    ]

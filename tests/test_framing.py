@@ -1,0 +1,151 @@
+"""Finding a face and framing it: the geometry of frames, and the detector on the one photograph that ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from faceinpaint import framing
+from faceinpaint.errors import ConfigError
+from faceinpaint.faces.toy import draw
+from faceinpaint.framing import BOX_CENTRE, BOX_SHARE, Box, Frame, find_faces, owners, parse_box
+
+FACE = 172, 79, 83, 83
+"""Where a reader sees the face of the astronaut."""
+
+
+def test_an_upright_frame_cuts_and_puts_back_exactly() -> None:
+    image, _ = draw(1, 90)
+    for frame in (Frame.on_pixels(40, 30, 31), Frame.on_pixels(39.7, 30.2, 40), Frame.on_pixels(45, 45, 90)):
+        rows, columns = frame.place(90, 90)
+        cut = frame.cut(image)
+        assert cut.shape == (frame.side, frame.side, 3)
+        assert np.array_equal(cut, image[rows, columns])
+        assert np.array_equal(frame.put_back(cut.astype(np.float32), (rows, columns)), image[rows, columns])
+
+
+def test_beyond_the_photograph_it_is_mirrored() -> None:
+    image, _ = draw(1, 60)
+    frame = Frame.on_pixels(5, 55, 40)
+    cut = frame.cut(image)
+    rows, columns = frame.place(60, 60)
+    assert np.array_equal(cut[:25, 15:], image[35:, :25])
+    assert np.array_equal(cut[:25, :15], image[35:, 14::-1])
+    assert np.array_equal(cut[25:, 15:], image[59:44:-1, :25])
+    back = frame.put_back(cut.astype(np.float32), (rows, columns))
+    assert np.array_equal(back, image[rows, columns])
+    assert not frame.cut(image, mirrored=False)[25:].any()
+
+
+def test_a_tilted_frame_turns_the_face_upright() -> None:
+    image, _ = draw(2, 128)
+    turned = np.asarray(Image.fromarray(image).rotate(-30, Image.Resampling.BICUBIC))  # clockwise by 30 degrees
+    frame = Frame.on_pixels(64, 64, 80, 30)
+    straight = Frame.on_pixels(64, 64, 80).cut(image)
+    difference = np.abs(frame.cut(turned).astype(float) - straight)
+    assert difference.mean() < 3
+    assert np.abs(Frame.on_pixels(64, 64, 80, -30).cut(turned).astype(float) - straight).mean() > 5 * difference.mean()
+    where = frame.place(128, 128)
+    rows, columns = np.ogrid[where]
+    inside = frame.distance(rows, columns) < 0.95
+    back = frame.put_back(frame.cut(turned.astype(np.float32)), where)
+    assert np.abs(back - turned[where])[inside].mean() < 3
+
+
+def test_a_box_in_its_frame_lies_where_it_lies_in_celeba_hq() -> None:
+    frame = Frame.around(Box(100, 200, 61, 61))
+    assert abs(frame.side - 61 / BOX_SHARE) <= 1
+    left, top = frame.x - (frame.side - 1) / 2, frame.y - (frame.side - 1) / 2
+    assert ((130.5 - left) / frame.side, (230.5 - top) / frame.side) == pytest.approx(BOX_CENTRE, abs=0.01)
+    tilted = Frame.around(Box(100, 200, 61, 61, 90))  # the crown of the head points to the right
+    assert tilted.x > 130.5
+    assert tilted.y == pytest.approx(230.5, abs=1)
+    assert Frame.whole(40, 60) == Frame(29.5, 19.5, 60)
+
+
+def test_a_pixel_belongs_to_the_nearest_frame() -> None:
+    frames = [Frame.on_pixels(20, 20, 20), Frame.on_pixels(32, 20, 20), Frame.on_pixels(80, 20, 10)]
+    rows, columns = np.array([20, 20, 20, 20, 60]), np.array([12, 24, 28, 80, 20])
+    assert owners(frames, rows, columns).tolist() == [0, 0, 1, 2, -1]
+    assert owners([], rows, columns).tolist() == [-1] * 5
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1,2,3", "1,2,3,x", "1,2,0,5", "1,2,3,nan", "1,2,3,4,5,6", "1,2,3,-4", "1e9,2,3,4"]
+)
+def test_boxes_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="is not that of a face"):
+        parse_box(text)
+
+
+def test_boxes_are_read_and_written_alike() -> None:
+    assert parse_box("1, 2.4,30,40") == Box(1, 2.4, 30, 40, 0)
+    assert str(parse_box("1,2,30,40,-15")) == "1,2,30,40,-15"
+    assert str(parse_box("1,2,30,40")) == "1,2,30,40"
+
+
+def near(box: Box, face: tuple[float, ...] = FACE) -> bool:
+    wanted = Box(*face)
+    apart = np.hypot(*np.subtract(box.centre, wanted.centre))
+    return bool(apart < 0.2 * wanted.width and 0.75 < box.width / wanted.width < 1.33)
+
+
+def eye() -> np.ndarray:
+    hole = np.zeros((512, 512), bool)
+    hole[80:135, 215:265] = True
+    return hole
+
+
+def test_the_face_of_a_photograph_is_found_though_half_of_it_is_missing() -> None:
+    found = find_faces(data.astronaut(), eye())
+    assert len(found) == 1
+    assert near(found[0])
+    black = np.where(eye()[..., None], 0, data.astronaut())
+    assert find_faces(black, eye()) == found  # what lies under the hole is not looked at
+
+
+def test_a_tilted_face_is_found_with_its_tilt() -> None:
+    turn = {"resample": Image.Resampling.BICUBIC, "center": (213, 120)}
+    picture = np.asarray(Image.fromarray(data.astronaut()).rotate(-40, **turn))
+    one_eye = np.zeros((512, 512), bool)
+    one_eye[95:115, 220:245] = True
+    hole = np.asarray(Image.fromarray(one_eye).rotate(-40, **turn | {"resample": Image.Resampling.NEAREST}))
+    found = find_faces(picture, hole)
+    assert len(found) == 1
+    assert near(found[0])
+    assert 20 <= found[0].tilt <= 40
+
+
+def test_a_small_face_in_a_large_photograph_is_found_near_the_hole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first look it is too small; the second looks around the hole alone."""
+    monkeypatch.setattr(framing, "TILTS", ())
+    wide = np.full((1200, 1600, 3), 120, np.uint8)
+    wide[600:1112, 900:1412] = data.astronaut()
+    hole = np.zeros((1200, 1600), bool)
+    hole[600:1112, 900:1412] = eye()
+    found = find_faces(wide, hole)
+    assert [near(box, (172 + 900, 79 + 600, 83, 83)) for box in found] == [True]
+
+
+def test_where_there_is_no_face_none_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framing, "TILTS", ())
+    flat = np.full((200, 200, 3), 90, np.uint8)
+    assert find_faces(flat, np.eye(200, dtype=bool)) == []
+    assert find_faces(flat, np.ones((200, 200), bool)) == []
+    assert find_faces(flat[:20, :20], np.eye(20, dtype=bool)) == []
+
+
+@pytest.mark.realdata
+def test_the_frame_is_that_of_celeba_hq(realdata: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framing, "TILTS", ())
+    places = []
+    for path in sorted((realdata / "celebamask-hq-256" / "test" / "images").iterdir())[:80]:
+        picture = np.asarray(Image.open(path).convert("RGB"))
+        for box in find_faces(picture, np.zeros(picture.shape[:2], bool))[:1]:
+            places.append((*np.divide(box.centre, 256), box.width / 256))
+    assert len(places) >= 72
+    assert np.median(places, axis=0) == pytest.approx([*BOX_CENTRE, BOX_SHARE], abs=0.02)

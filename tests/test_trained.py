@@ -1,0 +1,146 @@
+"""The list of trained weights: finding them, adding to it, half precision."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from faceinpaint import trained, weights
+from faceinpaint.errors import CheckpointError, ConfigError
+from faceinpaint.evaluate import load_generator
+from faceinpaint.presets import preset
+from faceinpaint.train import Config
+
+P = preset("smoke", size=32, width=4, style_width=4, parser_width=4, baseline_scale=0.06)
+
+
+def run(folder: Path, method: str = "facial-style", seed: int = 0) -> Path:
+    """The folder of a run with fresh weights."""
+    torch.manual_seed(seed)
+    config = Config(method, P, seed=seed)
+    folder.mkdir(parents=True)
+    weights.save(folder / "generator.safetensors", config.generator().state_dict(), {"config": config.to_dict()})
+    return folder
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A list of two: a generator with its parser, and one that reads no map."""
+    run(tmp_path / "runs" / "facial-style")
+    run(tmp_path / "runs" / "parser", "parser")
+    run(tmp_path / "runs" / "gated", "gated-conv")
+    trained.add(tmp_path / "runs" / "gated", "plain", "nothing", "MIT", folder=tmp_path / "shelf")
+    trained.add(tmp_path / "runs" / "facial-style", "ours", "nothing", "MIT", folder=tmp_path / "shelf", first=True)
+    return tmp_path / "shelf"
+
+
+def test_the_first_is_preferred_and_names_are_found(shelf: Path, tmp_path: Path) -> None:
+    assert [entry.name for entry in trained.listed(shelf)] == ["ours", "plain"]
+    found = trained.find(folder=shelf)
+    assert (found.generator, found.parser) == (
+        shelf / "ours" / "generator.safetensors",
+        shelf / "ours" / "parser.safetensors",
+    )
+    assert found.about == "ours: trained on nothing; MIT"
+    assert trained.find("plain", folder=shelf).parser is None
+    assert trained.find("plain", tmp_path / "runs" / "parser", shelf).parser is not None
+    own = trained.find(tmp_path / "runs" / "facial-style", folder=shelf)
+    assert own.parser == tmp_path / "runs" / "parser" / "generator.safetensors"
+    file = trained.find(tmp_path / "runs" / "facial-style" / "generator.safetensors", folder=shelf)
+    assert (file.generator, file.parser, file.entry) == (own.generator, own.parser, None)
+
+
+def test_half_precision_fills_networks_of_single_precision(shelf: Path, tmp_path: Path) -> None:
+    exact, config, _ = load_generator(tmp_path / "runs" / "facial-style")
+    halved, same, about = load_generator(shelf / "ours" / "generator.safetensors")
+    assert same == config
+    assert about["stored"] == "float16"
+    files = [tmp_path / "runs" / "facial-style" / "generator.safetensors", shelf / "ours" / "generator.safetensors"]
+    sizes = [p.stat().st_size for p in files]
+    assert sizes[1] < 0.65 * sizes[0]
+    for one, other in zip(exact.state_dict().values(), halved.state_dict().values(), strict=True):
+        assert other.dtype == one.dtype
+        assert torch.allclose(other.double(), one.double(), rtol=1e-3, atol=1e-6)
+
+
+def test_what_half_precision_cannot_hold_is_kept(tmp_path: Path) -> None:
+    tensors = {"large": torch.tensor([1e6]), "small": torch.tensor([0.5]), "count": torch.tensor(70000)}
+    weights.save(tmp_path / "a.safetensors", tensors, {})
+    trained.halve(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    found, _ = weights.load(tmp_path / "b.safetensors")
+    assert {k: v.dtype for k, v in found.items()} == {
+        "large": torch.float32,
+        "small": torch.float16,
+        "count": torch.int64,
+    }
+    assert all(torch.equal(found[k].double(), tensors[k].double()) for k in tensors)
+
+
+def test_an_entry_of_the_same_name_is_replaced_in_its_place(shelf: Path, tmp_path: Path) -> None:
+    before = trained.listed(shelf)[0]
+    run(tmp_path / "again", seed=1)
+    trained.add(tmp_path / "again", "ours", "more", "MIT", parser=tmp_path / "runs" / "parser", folder=shelf)
+    entries = trained.listed(shelf)
+    assert [entry.name for entry in entries] == ["ours", "plain"]
+    assert entries[0].trained_on == "more"
+    assert entries[0].generator != before.generator
+    trained.find("ours", folder=shelf)
+
+
+def test_weights_that_are_not_those_of_the_list_are_refused(shelf: Path, tmp_path: Path) -> None:
+    trained.halve(tmp_path / "runs" / "gated" / "generator.safetensors", shelf / "ours" / "generator.safetensors")
+    with pytest.raises(CheckpointError, match="not the weights of the list"):
+        trained.find("ours", folder=shelf)
+    path = shelf / "plain" / "generator.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(CheckpointError, match="sha256"):
+        load_generator(trained.find("plain", folder=shelf).generator)
+
+
+def test_none_are_there(tmp_path: Path, shelf: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no trained weights come with this copy.*install from a checkout"):
+        trained.find(folder=tmp_path)
+    assert trained.listed(tmp_path) == []
+    with pytest.raises(CheckpointError, match="one of ours, plain"):
+        trained.find("other", folder=shelf)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"weights": {}}', '{"weights": ["a"]}', '{"weights": [{"name": "a"}]}', "name", "climb"],
+)
+def test_a_damaged_list_is_refused(shelf: Path, content: str) -> None:
+    path = shelf / "index.json"
+    kept = json.loads(path.read_text())
+    if content == "name":
+        kept["weights"][0]["name"] = 3
+    if content == "climb":
+        kept["weights"][0]["name"] = "../ours"
+    path.write_text(json.dumps(kept) if content in ("name", "climb") else content)
+    with pytest.raises(CheckpointError):
+        trained.listed(shelf)
+
+
+def test_what_does_not_belong_on_the_list_is_refused(tmp_path: Path) -> None:
+    run(tmp_path / "alone" / "ours")
+    run(tmp_path / "alone" / "reader", "parser")
+    with pytest.raises(ConfigError, match="no parser"):
+        trained.add(tmp_path / "alone" / "ours", "a", "b", "c", folder=tmp_path / "shelf")
+    with pytest.raises(ConfigError, match="weights of a parser"):
+        trained.add(tmp_path / "alone" / "reader", "a", "b", "c", folder=tmp_path / "shelf")
+    with pytest.raises(ConfigError, match="name of a folder"):
+        trained.add(tmp_path / "alone" / "ours", "../a", "b", "c", folder=tmp_path / "shelf")
+    assert not (tmp_path / "shelf" / "index.json").exists()
+    with pytest.raises(CheckpointError, match="parser"):
+        trained.load_parser(tmp_path / "alone" / "ours" / "generator.safetensors")
+
+
+def test_the_list_of_the_repository_names_weights_that_are_there() -> None:
+    for entry in trained.listed():
+        found = trained.find(entry.name)
+        load_generator(found.generator)
+        if found.parser:
+            trained.load_parser(found.parser)
