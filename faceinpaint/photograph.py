@@ -367,7 +367,7 @@ def repair_file(
     check_format(job.out)
     if job.compare is not None and job.compare.suffix.lower() != ".png":
         raise ConfigError("the comparison is a PNG file", "Name a .png file", job.compare)
-    if job.out.resolve() in (job.photo.resolve(), job.hole.resolve()):
+    if os.path.realpath(job.out) in (os.path.realpath(job.photo), os.path.realpath(job.hole)):
         raise ConfigError("the output would replace what it is made from", "Name another file", job.out)
     photo = read_photograph(job.photo)
     check_format(job.out, photo)
@@ -400,7 +400,7 @@ def jobs_of(
     for folder in (photos, holes, *([parsing] if parsing else [])):
         if not folder.is_dir():
             raise DataError("there is no such folder", "Photographs in a folder need holes in a folder", folder)
-    if out.resolve() in (photos.resolve(), holes.resolve()):
+    if os.path.realpath(out) in (os.path.realpath(photos), os.path.realpath(holes)):
         raise ConfigError("the output would mix with what it is made from", "Name another folder", out)
     endings = {".png", ".jpg", ".jpeg", ".webp"}
     by_stem = [_by_stem(folder) for folder in (photos, holes, *([parsing] if parsing else []))]
