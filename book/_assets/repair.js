@@ -1,0 +1,645 @@
+// The page "Repair in this page": choose a face, paint a hole, see the repair. Everything happens in this browser;
+// the networks run in repair_worker.js. What the page needs to know (size, regions, files) stands in about.json,
+// which the build writes beside the networks.
+
+const STATIC = new URL("./", import.meta.url);
+const FILES = new URL("repair/", STATIC);
+const ROOT = document.getElementById("repair");
+const VIEW = 512; // pixels of the canvas that is painted on, whatever the size of the networks
+const UNDO = 50; // strokes that can be taken back
+
+// Where eyes and mouth of an aligned CelebA-HQ face stand, as shares of the side: the quarter of the frame between the
+// eyes, the mouth 1/3.6 of it below them (Karras et al., 2018).
+const GUIDE = { eyes: [[0.375, 0.472], [0.625, 0.472]], mouth: [0.5, 0.75] };
+
+// ColorBrewer's PuOr from violet to orange, the colours of style matrices in the other chapters.
+const DIVERGING = [
+  [45, 0, 75], [84, 39, 136], [128, 115, 172], [178, 171, 210], [216, 218, 235], [247, 247, 247],
+  [254, 224, 182], [253, 184, 99], [224, 130, 20], [179, 88, 6], [127, 59, 8],
+];
+
+const TEMPLATE = `
+<fieldset>
+  <legend>1. Choose a face</legend>
+  <div class="fr-faces" data-part="faces"></div>
+  <p class="fr-row"><label class="fr-button">Your own picture <input type="file" accept="image/*" data-part="file"></label>
+  <span>or drop it here, or paste it. It never leaves this browser: nothing is sent anywhere.</span></p>
+</fieldset>
+<fieldset>
+  <legend data-part="task">2. Paint the hole</legend>
+  <div class="fr-work">
+    <canvas class="fr-stage" width="${VIEW}" height="${VIEW}" tabindex="0" role="application" data-part="stage"
+      aria-label="Face to paint on" aria-describedby="repair-keys"></canvas>
+    <div class="fr-tools" data-part="paint">
+      <label class="fr-slider"><span>Brush</span><input type="range" min="1" max="24" value="8" data-part="brush">
+        <output data-part="brushed"></output></label>
+      <p class="fr-row">
+        <button type="button" data-part="erase" aria-pressed="false">Erase</button>
+        <button type="button" data-part="undo">Undo</button>
+        <button type="button" data-part="clear">Clear</button>
+        <button type="button" data-part="reframe" hidden>Frame again</button></p>
+      <p data-part="share"></p>
+      <p id="repair-keys" class="fr-note">Mouse or finger: draw. Keyboard: arrow keys move the brush (with Shift by one
+        pixel), hold the space bar to paint, Ctrl+Z takes a stroke back.</p>
+    </div>
+    <div class="fr-tools" data-part="frame" hidden>
+      <p>Bring the eyes into the two ovals and the mouth into the third: so the faces stood that the networks learned
+        from.</p>
+      <label class="fr-slider"><span>Larger</span><input type="range" min="0" max="100" value="0" data-part="zoom"></label>
+      <label class="fr-slider"><span>Across</span><input type="range" min="0" max="100" step="0.5" data-part="across"></label>
+      <label class="fr-slider"><span>Down</span><input type="range" min="0" max="100" step="0.5" data-part="down"></label>
+      <label class="fr-slider"><span>Turn</span><input type="range" min="-45" max="45" value="0" data-part="turn"></label>
+      <p class="fr-row"><button type="button" class="fr-main" data-part="use">Use this part</button></p>
+      <p class="fr-note">The picture can also be dragged, and made larger or smaller with the mouse wheel.</p>
+    </div>
+  </div>
+</fieldset>
+<fieldset>
+  <legend>3. Repair</legend>
+  <p class="fr-row"><button type="button" class="fr-main" data-part="go">Repair</button>
+    <span data-part="cost"></span></p>
+  <progress data-part="progress" aria-label="Loading" hidden></progress>
+  <p role="status" aria-live="polite" data-part="status"></p>
+  <p class="fr-note" data-part="about"></p>
+</fieldset>
+<section data-part="result" hidden aria-label="Result">
+  <div class="fr-results">
+    <figure>
+      <div class="fr-pair"><canvas data-part="before" role="img" aria-label="The picture as it was"></canvas>
+        <canvas data-part="after" role="img" aria-label="The repaired picture"></canvas></div>
+      <label class="fr-slider"><span>Before</span><input type="range" min="0" max="100" value="100" data-part="wipe"
+        aria-label="From before (0) to after (100)"><span>After</span></label>
+      <p class="fr-row"><button type="button" data-part="download">Download PNG</button></p>
+    </figure>
+    <figure>
+      <canvas data-part="regions" role="img"></canvas>
+      <ul class="fr-legend" data-part="legend"></ul>
+      <figcaption>Regions, as the parser sees them in what is left of the face and guesses them in the hole.</figcaption>
+    </figure>
+  </div>
+  <figure class="fr-styles">
+    <canvas data-part="styles" role="img"></canvas>
+    <div class="fr-columns" aria-hidden="true" data-part="columns"></div>
+    <figcaption data-part="scale"></figcaption>
+  </figure>
+</section>`;
+
+const $ = {}; // the parts of the template by name
+let about; // about.json
+let size; // side of a picture in pixels
+let picture; // ImageData, size x size: the face to be repaired
+let hole; // Uint8Array, size x size: 1 = hole
+let strokes = []; // holes before each stroke, for undo
+let cursor; // {x, y} of the brush in pixels of the picture
+let pen = null; // hole before the stroke that is being drawn, if one is
+let own = null; // a picture of the reader's: {levels, x, y, zoom, turn}, x and y in pixels of the file
+let framing = false;
+let worker = null;
+let ready = false; // the networks are loaded
+let busy = false;
+let shown = null; // what the last repair gave
+
+function canvasOf(width, height = width) {
+  return Object.assign(document.createElement("canvas"), { width, height });
+}
+
+function say(text, isError = false) {
+  $.status.textContent = text;
+  $.status.classList.toggle("fr-error", isError);
+}
+
+// --- the picture ----------------------------------------------------------------------------------------------------
+
+function take(image) {
+  picture = image;
+  hole = new Uint8Array(size * size);
+  strokes = [];
+  pen = null;
+  cursor = { x: size / 2, y: size / 2 };
+  framing = false;
+  $.result.hidden = true;
+  layout();
+}
+
+async function takeDrawn(button) {
+  const image = button.querySelector("img");
+  await image.decode();
+  const context = canvasOf(size).getContext("2d", { willReadFrequently: true });
+  context.drawImage(image, 0, 0, size, size);
+  own = null;
+  take(context.getImageData(0, 0, size, size));
+  press(button);
+  say("");
+}
+
+function press(chosen) {
+  for (const button of $.faces.children) button.setAttribute("aria-pressed", String(button === chosen));
+}
+
+async function takeFile(file) {
+  if (!file) return;
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+  } catch {
+    return say("This browser cannot read that file as a picture. Choose a PNG, JPEG or WebP.", true);
+  }
+  // Halves of halves, so that a large photograph is averaged and not sampled as it shrinks.
+  const levels = [canvasOf(bitmap.width, bitmap.height)];
+  const first = levels[0].getContext("2d");
+  first.fillStyle = "#808080"; // under what is transparent
+  first.fillRect(0, 0, bitmap.width, bitmap.height);
+  first.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  for (let last = levels[0]; Math.min(last.width, last.height) >= 2 * size; last = levels.at(-1)) {
+    const half = canvasOf(Math.ceil(last.width / 2), Math.ceil(last.height / 2));
+    const context = half.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(last, 0, 0, half.width, half.height);
+    levels.push(half);
+  }
+  own = { levels, x: levels[0].width / 2, y: levels[0].height / 2, zoom: 1, turn: 0 };
+  press(null);
+  frame();
+}
+
+function frame() {
+  framing = true;
+  $.result.hidden = true;
+  layout();
+  $.stage.focus({ preventScroll: true });
+  const { width, height } = own.levels[0];
+  const small = Math.min(width, height) < size ? ` It is small: the networks work at ${size} x ${size}.` : "";
+  say(`Your picture, ${width} x ${height} pixels. Bring the face into the frame, then use this part.${small}`);
+}
+
+/** Move and scale the frame within the reader's picture; what is given is set, the rest stays. */
+function aim(change) {
+  Object.assign(own, change);
+  own.zoom = Math.min(8, Math.max(1, own.zoom));
+  const { width, height } = own.levels[0];
+  const half = Math.min(width, height) / own.zoom / 2;
+  own.x = Math.min(width - half, Math.max(half, own.x));
+  own.y = Math.min(height - half, Math.max(half, own.y));
+  layout();
+}
+
+function part(side) {
+  const context = canvasOf(side).getContext("2d", { willReadFrequently: true });
+  const { width, height } = own.levels[0];
+  const scale = (side * own.zoom) / Math.min(width, height);
+  const level = own.levels[Math.min(own.levels.length - 1, Math.max(0, Math.floor(Math.log2(1 / scale))))];
+  context.fillStyle = "#808080";
+  context.fillRect(0, 0, side, side);
+  context.imageSmoothingQuality = "high";
+  context.translate(side / 2, side / 2);
+  context.rotate((own.turn * Math.PI) / 180);
+  context.scale(scale, scale);
+  context.translate(-own.x, -own.y);
+  context.drawImage(level, 0, 0, width, height);
+  return context;
+}
+
+// --- the hole -------------------------------------------------------------------------------------------------------
+
+function brush() {
+  return (Number($.brush.value) / 100) * size; // radius in pixels
+}
+
+function begin() {
+  pen = hole.slice();
+}
+
+/** Paint (or erase) from one point to another. */
+function stroke(from, to) {
+  const radius = brush();
+  const value = $.erase.getAttribute("aria-pressed") === "true" ? 0 : 1;
+  const steps = Math.max(1, Math.ceil((2 * Math.hypot(to.x - from.x, to.y - from.y)) / radius));
+  for (let step = 0; step <= steps; step++) {
+    const x = from.x + ((to.x - from.x) * step) / steps;
+    const y = from.y + ((to.y - from.y) * step) / steps;
+    for (let v = Math.max(0, Math.floor(y - radius)); v <= Math.min(size - 1, y + radius); v++)
+      for (let u = Math.max(0, Math.floor(x - radius)); u <= Math.min(size - 1, x + radius); u++)
+        if ((u + 0.5 - x) ** 2 + (v + 0.5 - y) ** 2 <= radius * radius) hole[v * size + u] = value;
+  }
+}
+
+function end() {
+  if (!pen) return;
+  if (pen.some((value, i) => value !== hole[i])) remember(pen);
+  pen = null;
+  layout();
+}
+
+function remember(before) {
+  strokes.push(before);
+  if (strokes.length > UNDO) strokes.shift();
+}
+
+function undo() {
+  if (!strokes.length) return;
+  hole = strokes.pop();
+  layout();
+  say(`Taken back. The hole covers ${percent(holeShare())} of the picture.`);
+}
+
+function clear() {
+  if (!hole.includes(1)) return;
+  remember(hole);
+  hole = new Uint8Array(size * size);
+  layout();
+  say("The hole is cleared. Undo brings it back.");
+}
+
+function holeShare() {
+  return hole.reduce((sum, value) => sum + value, 0) / hole.length;
+}
+
+function percent(share) {
+  return share > 0 && share < 0.01 ? "less than 1%" : `${Math.round(100 * share)}%`;
+}
+
+// --- drawing --------------------------------------------------------------------------------------------------------
+
+/** The picture with a grey checker board, which no face looks like, where the hole is. */
+function damaged() {
+  const made = new ImageData(new Uint8ClampedArray(picture.data), size);
+  const square = Math.max(1, size / 32);
+  for (let i = 0; i < hole.length; i++)
+    if (hole[i]) {
+      const odd = (Math.floor((i % size) / square) + Math.floor(Math.floor(i / size) / square)) % 2;
+      made.data.fill(odd ? 118 : 158, 4 * i, 4 * i + 3);
+    }
+  return made;
+}
+
+function show(canvas, image) {
+  canvas.width = image.width;
+  canvas.height = image.height;
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+let asked = false;
+/** Draw soon, once, however often it is asked for. */
+function layout() {
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(() => {
+    asked = false;
+    draw();
+  });
+}
+
+function draw() {
+  const context = $.stage.getContext("2d");
+  $.paint.hidden = framing;
+  $.frame.hidden = !framing;
+  $.task.textContent = framing ? "2. Bring the face into the frame" : "2. Paint the hole";
+  $.go.disabled = framing || busy;
+  $.stage.setAttribute("aria-label", framing ? "Your picture: arrow keys move it, plus and minus scale it" : "Face to paint on");
+  if (framing) {
+    context.drawImage(part(VIEW).canvas, 0, 0);
+    guide(context);
+    const { width, height } = own.levels[0];
+    const half = Math.min(width, height) / own.zoom / 2;
+    $.zoom.value = (100 * Math.log(own.zoom)) / Math.log(8);
+    $.across.value = width > 2 * half ? (100 * (own.x - half)) / (width - 2 * half) : 50;
+    $.down.value = height > 2 * half ? (100 * (own.y - half)) / (height - 2 * half) : 50;
+    $.turn.value = own.turn;
+    return;
+  }
+  const small = canvasOf(size);
+  show(small, damaged());
+  context.imageSmoothingEnabled = size >= 128;
+  context.drawImage(small, 0, 0, VIEW, VIEW);
+  ring(context, (cursor.x * VIEW) / size, (cursor.y * VIEW) / size, (brush() * VIEW) / size);
+  $.undo.disabled = !strokes.length;
+  $.clear.disabled = !hole.includes(1);
+  $.reframe.hidden = !own;
+  $.brushed.textContent = `${Math.round(2 * brush())} px`;
+  const share = holeShare();
+  $.share.textContent = share
+    ? `The hole covers ${percent(share)} of the picture.${share > 0.6 ? " The networks never saw more than 60%." : ""}`
+    : "Nothing is painted yet.";
+}
+
+/** A ring that is seen on light and on dark. */
+function ring(context, x, y, rx, ry = rx) {
+  for (const [colour, width] of [["#000", 4], ["#fff", 2]]) {
+    context.beginPath();
+    context.ellipse(x, y, rx, ry, 0, 0, 2 * Math.PI);
+    context.strokeStyle = colour;
+    context.lineWidth = width;
+    context.stroke();
+  }
+}
+
+function guide(context) {
+  for (const [x, y] of GUIDE.eyes) ring(context, x * VIEW, y * VIEW, 0.06 * VIEW, 0.035 * VIEW);
+  ring(context, GUIDE.mouth[0] * VIEW, GUIDE.mouth[1] * VIEW, 0.1 * VIEW, 0.04 * VIEW);
+}
+
+// --- loading and repairing ------------------------------------------------------------------------------------------
+
+function megabytes(bytes) {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** One question to the worker; each of its messages but progress answers it. */
+function ask(question, progressed) {
+  return new Promise((answered, failed) => {
+    worker.onmessage = ({ data }) => {
+      if (data.progress) progressed?.(data.progress);
+      else if (data.failed) failed(new Error(data.failed));
+      else answered(data);
+    };
+    worker.onerror = (event) => failed(new Error(event.message || "the script of the networks cannot be loaded"));
+    worker.postMessage(question);
+  });
+}
+
+async function load() {
+  worker = new Worker(new URL("repair_worker.js", STATIC), { type: "module" });
+  $.progress.max = about.bytes;
+  $.progress.value = 0;
+  $.progress.hidden = false;
+  const files = Object.fromEntries(Object.entries(about.files).map(([name, path]) => [name, new URL(path, FILES).href]));
+  say(`Loading the networks and what runs them, ${megabytes(about.bytes)} ...`);
+  const question = { load: { runtime: new URL(about.runtime, FILES).href, files, pixels: size } };
+  await ask(question, (bytes) => {
+    $.progress.value = bytes;
+    $.progress.setAttribute("aria-valuetext", `${megabytes(bytes)} of ${megabytes(about.bytes)}`);
+    if (bytes >= about.bytes) say("Loaded. Getting ready ...");
+  });
+  ready = true;
+  $.cost.textContent = "";
+}
+
+async function repair() {
+  if (busy) return;
+  if (!hole.includes(1)) return say("Paint a hole first: it is what gets repaired.");
+  busy = true;
+  $.go.disabled = true;
+  const before = picture;
+  const mask = hole.slice();
+  try {
+    if (!ready) await load();
+    $.progress.hidden = true;
+    say("Repairing ...");
+    const { repaired } = await ask({ repair: { rgba: before.data, hole: mask } });
+    shown = { ...repaired, before, hole: mask };
+    present();
+    const { parser, generator } = repaired.seconds;
+    say(
+      `Repaired in ${(parser + generator).toFixed(1)} seconds: ${parser.toFixed(1)} for the regions, ` +
+        `${generator.toFixed(1)} for the picture.`,
+    );
+    ROOT.dispatchEvent(new CustomEvent("repaired", { detail: shown }));
+  } catch (error) {
+    worker?.terminate();
+    ready = false;
+    say(`That did not work: ${error.message}. Check the connection and press Repair again.`, true);
+  }
+  $.progress.hidden = true;
+  busy = false;
+  layout();
+}
+
+function present() {
+  $.result.hidden = false;
+  show($.before, shown.before);
+  show($.after, new ImageData(shown.rgba, size));
+  $.wipe.value = 100;
+  wipe();
+  presentRegions();
+  presentStyles();
+}
+
+function wipe() {
+  $.after.style.clipPath = `inset(0 ${100 - Number($.wipe.value)}% 0 0)`;
+}
+
+function presentRegions() {
+  const colours = about.regions.map(({ colour }) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)));
+  const map = new ImageData(size, size);
+  const counts = about.regions.map(() => 0);
+  shown.regions.forEach((region, i) => {
+    map.data.set([...colours[region], 255], 4 * i);
+    counts[region]++;
+  });
+  show($.regions, map);
+  const seen = about.regions.map(({ name, colour }, i) => ({ name, colour, share: counts[i] / hole.length }));
+  const present = seen.filter(({ share }) => share);
+  $.legend.replaceChildren(
+    ...present.map(({ name, colour }) => {
+      const item = document.createElement("li");
+      const swatch = item.appendChild(document.createElement("i"));
+      swatch.style.background = colour;
+      item.append(name);
+      return item;
+    }),
+  );
+  const text = present.map(({ name, share }) => `${name} ${percent(share)}`).join(", ");
+  $.regions.setAttribute("aria-label", `Predicted regions: ${text}.`);
+}
+
+function presentStyles() {
+  const { styles, columns } = shown;
+  const limit = styles.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
+  const map = new ImageData(columns, styles.length / columns);
+  styles.forEach((value, i) => {
+    const at = ((value / limit + 1) / 2) * (DIVERGING.length - 1);
+    const low = Math.min(DIVERGING.length - 2, Math.floor(at));
+    const colour = DIVERGING[low].map((c, k) => c + (DIVERGING[low + 1][k] - c) * (at - low));
+    map.data.set([...colour, 255], 4 * i);
+  });
+  show($.styles, map);
+  $.columns.replaceChildren(
+    ...about.columns.map((name) => {
+      const column = document.createElement("span");
+      column.textContent = name;
+      return column;
+    }),
+  );
+  $.scale.textContent =
+    `Style matrix: ${map.height} numbers for each region, read from what is known of it; the last column is the ` +
+    `whole face. Orange is positive, violet negative, the deepest colour is ${limit.toPrecision(2)}. ` +
+    `A region that is not seen has a white column.`;
+  $.styles.setAttribute(
+    "aria-label",
+    `Heat map of the style matrix: ${map.height} rows, columns ${about.columns.join(", ")}.`,
+  );
+}
+
+function download() {
+  $.after.toBlob((blob) => {
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: "repaired.png" });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  }, "image/png");
+}
+
+// --- hands and keys -------------------------------------------------------------------------------------------------
+
+function at(event) {
+  const box = $.stage.getBoundingClientRect();
+  return { x: ((event.clientX - box.left) / box.width) * size, y: ((event.clientY - box.top) / box.height) * size };
+}
+
+let held = null; // pointer that draws or drags
+
+function pointerDown(event) {
+  if (held !== null || event.button > 0) return;
+  held = event.pointerId;
+  $.stage.setPointerCapture(held);
+  cursor = at(event);
+  if (!framing) {
+    begin();
+    stroke(cursor, cursor);
+  }
+  layout();
+}
+
+function pointerMove(event) {
+  if (held !== null && event.pointerId !== held) return;
+  const moves = event.getCoalescedEvents?.() ?? [];
+  for (const move of moves.length ? moves : [event]) {
+    const to = at(move);
+    if (framing && held !== null) {
+      const { width, height } = own.levels[0];
+      const scale = Math.min(width, height) / own.zoom / size;
+      const [sin, cos] = [Math.sin((own.turn * Math.PI) / 180), Math.cos((own.turn * Math.PI) / 180)];
+      const [dx, dy] = [(to.x - cursor.x) * scale, (to.y - cursor.y) * scale];
+      aim({ x: own.x - dx * cos - dy * sin, y: own.y + dx * sin - dy * cos });
+    } else if (pen) stroke(cursor, to);
+    cursor = to;
+  }
+  layout();
+}
+
+function pointerUp(event) {
+  if (event.pointerId !== held) return;
+  held = null;
+  end();
+}
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+function keyDown(event) {
+  if (event.altKey) return;
+  const command = event.ctrlKey || event.metaKey;
+  if (command && event.key.toLowerCase() === "z" && !framing) undo();
+  else if (command) return;
+  else if (event.key in ARROWS) arrow(...ARROWS[event.key], event.shiftKey);
+  else if (framing && "+=-".includes(event.key)) aim({ zoom: own.zoom * (event.key === "-" ? 1 / 1.05 : 1.05) });
+  else if (!framing && event.key === " ") {
+    if (!pen) begin();
+    stroke(cursor, cursor);
+    layout();
+  } else return;
+  event.preventDefault(); // the page does not scroll or turn over
+  event.stopPropagation();
+}
+
+function arrow(right, below, fine) {
+  if (framing) {
+    const { width, height } = own.levels[0];
+    const step = ((fine ? 0.005 : 0.02) * Math.min(width, height)) / own.zoom;
+    return aim({ x: own.x + right * step, y: own.y + below * step });
+  }
+  const step = fine ? 1 : Math.max(1, brush() / 2);
+  const within = (value) => Math.min(size, Math.max(0, value));
+  const to = { x: within(cursor.x + right * step), y: within(cursor.y + below * step) };
+  if (pen) stroke(cursor, to);
+  cursor = to;
+  layout();
+}
+
+function keyUp(event) {
+  if (event.key === " ") end();
+}
+
+function listen() {
+  $.stage.addEventListener("pointerdown", pointerDown);
+  $.stage.addEventListener("pointermove", pointerMove);
+  $.stage.addEventListener("pointerup", pointerUp);
+  $.stage.addEventListener("pointercancel", pointerUp);
+  $.stage.addEventListener("keydown", keyDown);
+  $.stage.addEventListener("keyup", keyUp);
+  $.stage.addEventListener("blur", end);
+  $.stage.addEventListener(
+    "wheel",
+    (event) => {
+      if (!framing) return;
+      event.preventDefault();
+      aim({ zoom: own.zoom * Math.exp(-event.deltaY / 500) });
+    },
+    { passive: false },
+  );
+  $.brush.addEventListener("input", layout);
+  $.erase.addEventListener("click", () => {
+    $.erase.setAttribute("aria-pressed", String($.erase.getAttribute("aria-pressed") !== "true"));
+  });
+  $.undo.addEventListener("click", undo);
+  $.clear.addEventListener("click", clear);
+  $.reframe.addEventListener("click", frame);
+  $.zoom.addEventListener("input", () => aim({ zoom: 8 ** (Number($.zoom.value) / 100) }));
+  for (const [slider, axis, side] of [[$.across, "x", "width"], [$.down, "y", "height"]])
+    slider.addEventListener("input", () => {
+      const half = Math.min(own.levels[0].width, own.levels[0].height) / own.zoom / 2;
+      aim({ [axis]: half + (Number(slider.value) / 100) * (own.levels[0][side] - 2 * half) });
+    });
+  $.turn.addEventListener("input", () => aim({ turn: Number($.turn.value) }));
+  $.use.addEventListener("click", () => {
+    take(part(size).getImageData(0, 0, size, size));
+    say("Now paint the hole.");
+    $.stage.focus({ preventScroll: true });
+  });
+  $.go.addEventListener("click", repair);
+  $.wipe.addEventListener("input", wipe);
+  $.download.addEventListener("click", download);
+  $.file.addEventListener("change", () => {
+    takeFile($.file.files[0]);
+    $.file.value = ""; // the same file can be chosen again
+  });
+  ROOT.addEventListener("dragover", (event) => event.preventDefault());
+  ROOT.addEventListener("drop", (event) => {
+    event.preventDefault();
+    takeFile(event.dataTransfer.files[0]);
+  });
+  document.addEventListener("paste", (event) => {
+    const file = [...event.clipboardData.files].find(({ type }) => type.startsWith("image/"));
+    if (file) {
+      event.preventDefault();
+      takeFile(file);
+    }
+  });
+}
+
+async function start() {
+  about = await (await fetch(new URL("about.json", FILES))).json();
+  size = about.size;
+  ROOT.innerHTML = TEMPLATE;
+  for (const element of ROOT.querySelectorAll("[data-part]")) $[element.dataset.part] = element;
+  $.cost.textContent = `The first time loads ${megabytes(about.bytes)} from this site.`;
+  const { trained_on, licence } = about.generator;
+  $.about.textContent =
+    `The networks (${about.weights}) work at ${size} x ${size} pixels. Trained on: ${trained_on}. Licence of the ` +
+    `weights: ${licence}. What they paint is made up: it is no evidence of anything.`;
+  for (const { file, title } of about.faces) {
+    const button = document.createElement("button");
+    button.type = "button";
+    const image = button.appendChild(new Image(size, size));
+    image.src = new URL(file, FILES);
+    image.alt = title;
+    button.addEventListener("click", () => takeDrawn(button));
+    $.faces.append(button);
+  }
+  await takeDrawn($.faces.firstElementChild);
+  listen();
+  ROOT.dataset.state = "ready";
+}
+
+start().catch((error) => {
+  ROOT.textContent = `The tool cannot start: ${error.message}. It needs the built book behind any file server.`;
+});
