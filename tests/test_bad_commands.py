@@ -62,10 +62,13 @@ def refuses(call: Call, folder: Path, named: Path | None, *words: object) -> Non
 # ------------------------------------------------------------------------------------------------------ inpaint
 
 
+FILES = ("photo", "hole", "labels")
+
+
 @pytest.fixture
 def scene(tmp_path: Path) -> dict[str, Path]:
     """A photograph, its hole and its map, all of them good."""
-    places = {name: tmp_path / f"{name}.png" for name in bad.READERS}
+    places = {name: tmp_path / f"{name}.png" for name in FILES}
     Image.fromarray(bad.photo()).save(places["photo"])
     Image.fromarray(bad.spot() * 255).save(places["hole"])
     Image.fromarray(bad.spot()).save(places["labels"])
@@ -90,7 +93,7 @@ def test_the_good_scene_is_repaired(call: Call, scene: dict[str, Path], generato
 
 @pytest.mark.parametrize(
     ("kind", "reader"),
-    [(k, r) for k in bad.BROKEN for r in bad.READERS if (k, r) != ("a folder", "photo")],  # a folder of photographs
+    [(k, r) for k in bad.BROKEN for r in FILES if (k, r) != ("a folder", "photo")],  # that would be several photographs
 )
 def test_broken_pictures(
     call: Call, scene: dict[str, Path], generator: Path, tmp_path: Path, kind: str, reader: str
@@ -226,7 +229,7 @@ def test_damaged_runs(call: Call, interrupted: Path, tmp_path: Path, name: str) 
 
 def test_there_are_at_least_two_hundred_commands() -> None:
     counts = (
-        len(bad.BROKEN) * len(bad.READERS), len(bad.UNFIT), len(bad.GENERATORS), len(bad.LISTS), len(bad.NETWORKS),
+        len(bad.BROKEN) * len(FILES), len(bad.UNFIT), len(bad.GENERATORS), len(bad.LISTS), len(bad.NETWORKS),
         len(bad.MAPPINGS), len(bad.BROKEN), 2 * len(bad.CACHES), len(bad.RECORDS), len(bad.RUNS),
     )  # fmt: skip
     assert sum(counts) > 350

@@ -46,6 +46,7 @@ from faceinpaint.masks import (
     write_pairs,
 )
 from faceinpaint.photograph import inpaint
+from faceinpaint.pictures import read_photograph
 from faceinpaint.presets import preset
 from faceinpaint.reproduce import reproduce
 from faceinpaint.train import Config, train
@@ -160,7 +161,9 @@ BROKEN: dict[str, Write] = {
 }
 """Files that no reader of pictures takes."""
 
-READERS: dict[str, Callable[[Path], np.ndarray]] = {"photo": read_rgb, "labels": read_labels, "hole": load_hole}
+READERS: dict[str, Callable[[Path], Any]] = {
+    "photo": read_rgb, "photograph": read_photograph, "labels": read_labels, "hole": load_hole,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("reader", READERS)

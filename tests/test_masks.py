@@ -523,3 +523,25 @@ def test_files_that_cannot_name_a_hole_are_left_out_with_the_reason(tmp_path: Pa
     assert done.count == 1
     reasons = {Path(entry["file"]).name: entry["reason"] for entry in done.skipped}
     assert reasons == {"one.png": "a second file beside one.gif", 'two"or.png': "the name cannot be an id"}
+
+
+def test_an_opaque_hole_file_is_read_and_a_transparent_one_refused(tmp_path: Path) -> None:
+    hole = np.eye(20, dtype=np.uint8)
+    for alpha in (255, 254):
+        Image.merge("LA", (Image.fromarray(hole * 255), Image.new("L", (20, 20), alpha))).save(
+            tmp_path / f"{alpha}.png"
+        )
+    np.testing.assert_array_equal(load_hole(tmp_path / "255.png"), hole)
+    with pytest.raises(DataError, match="transparent"):
+        load_hole(tmp_path / "254.png")
+
+
+def test_what_is_drawn_and_paired_without_a_seed_is_that_of_seed_zero() -> None:
+    one, two = drawn_holes(8, 32), drawn_holes(8, 32, seed=0)
+    np.testing.assert_array_equal(one.holes, two.holes)
+    assert not np.array_equal(one.holes, drawn_holes(8, 32, seed=1).holes)
+    holes = drawn_test_holes(4, 32)
+    np.testing.assert_array_equal(holes.holes, drawn_test_holes(4, 32, 0).holes)
+    blank = np.zeros((5, 32, 32, 3), np.uint8)
+    faces = FaceSet(blank, blank[..., 0], tuple("abcde"), tuple("vwxyz"), "faces")
+    assert make_pairs(faces, holes) == make_pairs(faces, holes, 0) != make_pairs(faces, holes, 1)

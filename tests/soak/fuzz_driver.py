@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faceinpaint import table, weights
+from faceinpaint import table, trained, weights
 from faceinpaint.backbones import load_backbone
 from faceinpaint.errors import FaceInpaintError
 from faceinpaint.evaluate import load_generator
@@ -31,6 +31,7 @@ from faceinpaint.masks import (
     read_pairs,
     write_pairs,
 )
+from faceinpaint.pictures import read_photograph, write_photograph
 
 sys.path.insert(0, sys.argv[4])
 from test_bad_input import record, saved
@@ -51,6 +52,22 @@ readers = {}
 for kind in ("png", "jpg", "webp", "bmp", "gif", "tif"):
     Image.fromarray(image).save(good / f"photo.{kind}")
     readers[f"photo.{kind}"] = read_rgb
+turn = Image.Exif()
+turn[0x0112] = 6
+
+
+def kept(path):
+    # Read with all that belongs to the file, and written again.
+    write_photograph(path.with_name("again.png"), read_photograph(path))
+
+
+for kind in ("png", "jpg", "webp"):
+    Image.fromarray(image).save(good / f"photograph.{kind}", exif=turn, dpi=(72, 72))
+    readers[f"photograph.{kind}"] = kept
+Image.fromarray(image).quantize(9).save(good / "palette.png", transparency=3)
+Image.fromarray((image[..., 0] * 257).astype(np.uint16)).save(good / "deep.png")
+for name in ("palette.png", "deep.png"):
+    readers[name] = kept
 for kind in ("png", "bmp", "tif"):
     Image.fromarray(labels).save(good / f"labels.{kind}")
     readers[f"labels.{kind}"] = read_labels
@@ -69,6 +86,9 @@ readers["record.json"] = lambda p: table.read_records([p])
 saved(good, "facial-style")
 for name in ("generator.json", "generator.safetensors"):
     readers[name] = lambda p: load_generator(p.with_suffix(".safetensors"))
+entry = {"name": "a", "trained_on": "faces", "licence": "MIT", "generator": "0" * 64, "parser": None}
+(good / "index.json").write_text(json.dumps({"weights": [entry]}))
+readers["index.json"] = lambda p: trained.listed(p.parent)
 net = load_backbone("squeezenet1_1", "seed")
 layers = {f"features.{k}": v for k, v in net.features.state_dict().items() if int(k.partition(".")[0]) < 5}
 weights.save_file(layers, good / "squeezenet1_1.safetensors")
