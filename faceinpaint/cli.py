@@ -282,23 +282,25 @@ def reproduce(
 @app.command()
 def table(
     places: Annotated[list[Path], typer.Argument(help="Results records, or folders of them.")],
-    out: Annotated[Path | None, typer.Option(help="Folder that receives table.md, .csv and .html.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder that receives table.md, .csv, .html and plots.")] = None,
     view: Annotated[str, typer.Option(help="composited or raw.")] = "composited",
 ) -> None:
-    """Make the comparison table from results records.
+    """Make the comparison table from results records, and plots by bin, by region and over training.
 
     Example: `faceinpaint table out/smoke/records --out out/smoke`
     """
     from faceinpaint import table
     from faceinpaint.evaluate import VIEWS
     from faceinpaint.reproduce import show
+    from faceinpaint.show import write_plots
 
     if view not in VIEWS:
         raise ConfigError(f"unknown view {view!r}", f"Use one of {', '.join(VIEWS)}")
     records = table.read_records(places)
     show(table.brief(records, view), Console())
     if out is not None:
-        print("\n".join(map(str, table.write(records, out))))
+        paths = table.write(records, out) + write_plots(records, out, table.read_logs(places))
+        print("\n".join(map(str, paths)))
 
 
 @app.command()

@@ -25,7 +25,8 @@ from faceinpaint.faces import load_faces
 from faceinpaint.masks import drawn_test_holes, load_holes, make_pairs, read_pairs, write_pairs
 from faceinpaint.methods import METHODS, PARSER
 from faceinpaint.presets import Preset
-from faceinpaint.train import Config, train
+from faceinpaint.show import write_plots
+from faceinpaint.train import Config, thinned_log, train
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ def reproduce(
     """Make every row and the table.
 
     ``out`` receives ``cache/`` (prepared pictures), ``test_pairs.csv``, ``runs/KEY/`` (one training each),
-    ``records/KEY.json`` and ``table.md``, ``.csv``, ``.html``.
+    ``records/KEY.json``, ``records/logs.json``, ``table.md``, ``.csv``, ``.html``, and plots (``.svg``).
 
     Args:
         preset: how much of it.
@@ -167,7 +168,7 @@ def reproduce(
         console: where progress and table are shown.
 
     Returns:
-        paths of the table files.
+        paths of the table files and of the plots.
 
     Raises:
         ConfigError: ``out`` holds the reproduction of something else.
@@ -239,8 +240,11 @@ def _reproduce(
             )  # fmt: skip
             weights.write_json(record, found)
             bar.remove_task(task)
+    logs = {name: thinned_log(out / "runs" / name / "log.jsonl") for name in configs}
+    if table.read_logs([out / "records"]) != logs:
+        weights.write_json(out / "records" / table.LOGS, {"kind": "logs", "logs": logs})
     records = table.read_records([out / "records" / f"{row.key}.json" for row in rows])
-    paths = table.write(records, out)
+    paths = table.write(records, out) + write_plots(records, out, logs)
     show(table.brief(records), console)
     return paths
 

@@ -26,9 +26,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from faceinpaint.errors import DataError
+from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.masks import BIN_EDGES, BIN_NAMES, bin_of
 from faceinpaint.regions import REGION_COLOURS, REGIONS, damaged_regions
+from faceinpaint.weights import write_text
 
 OTHER_AND_REGIONS = ("other", *REGIONS)
 """Names of region ids 0..8."""
@@ -87,6 +88,16 @@ class Figure:
 
     def __repr__(self) -> str:
         return self.alt
+
+    def save(self, path: Path) -> None:
+        """Write what :func:`plot` made as an SVG file of its own.
+
+        Raises:
+            ConfigError: the figure is of another kind.
+        """
+        if not self.body.startswith("<svg"):
+            raise ConfigError("only plots can be saved as SVG", "Save the pictures that the figure shows", path)
+        write_text(path, self.body)
 
     def _repr_html_(self) -> str:
         below = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
@@ -669,6 +680,31 @@ def region_errors(records: Sequence[Mapping[str, Any]], *, alt: str | None = Non
     _legend_above(made)
     titles = [record["title"] for record in records]
     return plot(made, alt or f"Error of hole pixels by region, for {_and(titles)}.", caption)
+
+
+def write_plots(
+    records: Sequence[Mapping[str, Any]], out: Path, logs: Mapping[str, Sequence[Mapping[str, float]]] | None = None
+) -> list[Path]:
+    """Write the plots of a comparison as SVG: each metric by bin, error by region, losses of each training.
+
+    Args:
+        records: results records of one test.
+        out: folder, which is there.
+        logs: thinned logs by training (:func:`faceinpaint.train.thinned_log`).
+    """
+    plots = {}
+    if len(records) <= len(LINE_COLOURS):  # more could not be told apart
+        plots = {f"{metric}_by_bin": by_bin(records, metric) for metric in METRICS if _measured(records, metric)}
+        plots["error_by_region"] = region_errors(records)
+    plots |= {f"losses_{name}": curves(log) for name, log in (logs or {}).items()}
+    for name, figure in plots.items():
+        figure.save(out / f"{name}.svg")
+    return [out / f"{name}.svg" for name in plots]
+
+
+def _measured(records: Sequence[Mapping[str, Any]], metric: str) -> bool:
+    found = (r["images"]["composited"].get("all", {}).get(metric) for r in records)
+    return any(cell and cell.get("mean") is not None for cell in found)
 
 
 # --- things to move -------------------------------------------------------------------------------------------------

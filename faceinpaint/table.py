@@ -113,6 +113,27 @@ def read_records(places: Sequence[str | Path]) -> list[dict[str, Any]]:
     return sorted(records, key=_place)
 
 
+LOGS = "logs.json"
+"""Beside results records: the thinned logs of their trainings."""
+
+
+def read_logs(places: Sequence[str | Path]) -> dict[str, list[dict[str, float]]]:
+    """Thinned logs by training, from every ``logs.json`` in folders of records; empty where there is none.
+
+    Raises:
+        DataError: one is damaged.
+    """
+    logs: dict[str, list[dict[str, float]]] = {}
+    for file in [f for place in places if Path(place).is_dir() for f in sorted(Path(place).rglob(LOGS))]:
+        try:
+            for name, rows in json.loads(file.read_text(encoding="utf-8"))["logs"].items():
+                logs[name] = [{key: float(value) for key, value in row.items()} for row in rows]
+        except (ValueError, OSError, RecursionError, LookupError, TypeError, AttributeError) as error:
+            problem = f"it cannot be read ({type(error).__name__}: {error})"
+            raise DataError(problem, "Reproduce again, or remove the file", file) from None
+    return logs
+
+
 def _place(record: dict[str, Any]) -> tuple[str, int, int, int, str]:
     """Where a record stands in the table."""
     order, maps = list(METHODS), ("true", "predicted", None)

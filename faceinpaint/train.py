@@ -637,6 +637,22 @@ def device_name(device: torch.device) -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
+def thinned_log(path: Path, points: int = 100) -> list[dict[str, float]]:
+    """A run's ``log.jsonl`` in few lines, for records and plots: the means of stretches of equal length.
+
+    Raises:
+        CheckpointError: a line is damaged.
+    """
+    try:
+        rows = [json.loads(line) for line in _lines(path)]
+        names = list(rows[0]) if rows else []
+        cuts = np.array_split(np.arange(len(rows)), min(points, len(rows))) if rows else []
+        means = [{name: float(np.mean([rows[i][name] for i in cut])) for name in names} for cut in cuts]
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"a line of it is damaged ({error})", "Delete it", path) from None
+    return [{name: float(f"{value:.4g}") for name, value in row.items()} for row in means]
+
+
 def _lines(path: Path) -> list[str]:
     """Whole lines of a log; a last one cut short by a crash is dropped."""
     if not path.exists():

@@ -16,7 +16,19 @@ from faceinpaint import table
 from faceinpaint.errors import DataError
 from faceinpaint.masks import BIN_NAMES
 from faceinpaint.methods import METHODS
-from faceinpaint.table import AS_PRINTED, Table, brief, by_bin, comparison, interval, notes, read_records, write
+from faceinpaint.table import (
+    AS_PRINTED,
+    LOGS,
+    Table,
+    brief,
+    by_bin,
+    comparison,
+    interval,
+    notes,
+    read_logs,
+    read_records,
+    write,
+)
 
 NET = {"network": "alexnet", "weights": "alexnet.safetensors", "sha256": "0" * 64, "trained": True}
 
@@ -306,3 +318,15 @@ def test_notes_and_titles_are_escaped_in_html() -> None:
 def test_tables_written_again_are_the_same(records: list[dict[str, Any]], tmp_path: Path) -> None:
     first = [path.read_bytes() for path in write(records, tmp_path)]
     assert [path.read_bytes() for path in table.write(records, tmp_path)] == first
+
+
+def test_damaged_logs_are_refused_and_missing_ones_are_not_missed(tmp_path: Path) -> None:
+    assert read_logs([tmp_path]) == {}
+    file = tmp_path / "a" / LOGS
+    file.parent.mkdir()
+    for damaged in ("", "[]", "{}", '{"logs": 3}', '{"logs": {"x": [1]}}', '{"logs": {"x": [{"step": "many"}]}}'):
+        file.write_text(damaged)
+        with pytest.raises(DataError, match=r"logs\.json"):
+            read_logs([tmp_path])
+    file.write_text('{"logs": {"x": [{"step": 1}]}}')
+    assert read_logs([tmp_path]) == {"x": [{"step": 1.0}]}

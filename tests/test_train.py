@@ -31,7 +31,7 @@ from faceinpaint.masks import HoleSet, load_holes
 from faceinpaint.methods import Batch, method
 from faceinpaint.presets import Preset, preset
 from faceinpaint.regions import merge_classes
-from faceinpaint.train import Config, Feed, launch, train
+from faceinpaint.train import Config, Feed, launch, thinned_log, train
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
 
@@ -772,3 +772,15 @@ def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.distributed, "is_torchelastic_launched", lambda: True)
     with pytest.raises(ConfigError, match="8 GPUs are asked for, there are 2"):
         launch(tiny(), "cuda", 1)
+
+
+def test_a_log_is_thinned_to_means_of_equal_stretches(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps({"step": i, "loss": i * i}) + "\n" for i in range(1000)))
+    thin = thinned_log(log, 10)
+    assert [row["step"] for row in thin] == [49.5 + 100 * k for k in range(10)]
+    assert thin[3]["loss"] == pytest.approx(np.mean(np.arange(300, 400) ** 2), rel=1e-3)
+    assert thinned_log(tmp_path / "none.jsonl") == []
+    log.write_text('{"step": 1, "loss": 2}\n{"step": 2}\n')
+    with pytest.raises(CheckpointError, match="damaged"):
+        thinned_log(log, 10)
