@@ -1,8 +1,9 @@
-"""Put a finished reproduction into the repository: its records, the README's table and the README's picture.
+"""Put a finished reproduction into the repository: its records and the README's table; of drawn faces, a picture too.
 
     python tools/readme.py out/smoke
+    python tools/readme.py out/cpu --name celebahq-64
 
-The records go to ``data/results/<preset>/``; the table between the README's markers is written from there.
+The records go to ``data/results/NAME/``; the table between the README's markers of that name is written from there.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from faceinpaint.regions import merge_classes
 from faceinpaint.reproduce import ROWS, Sources
 
 ROOT = Path(__file__).resolve().parent.parent
-MARKS = "<!-- table:begin data/results/smoke -->\n", "<!-- table:end -->\n"
+MARKS = "<!-- table:begin data/results/{} -->\n", "<!-- table:end -->\n"
 
 
 def readme_table(records: Path) -> str:
@@ -30,11 +31,14 @@ def readme_table(records: Path) -> str:
     return table.brief(table.read_records([records])).markdown()
 
 
-def with_table(readme: str, made: str) -> str:
-    """The README's text with what stands between the markers replaced."""
-    before, _, rest = readme.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    return before + MARKS[0] + "\n" + made + "\n" + MARKS[1] + after
+def with_table(readme: str, name: str, made: str) -> str:
+    """The README's text with what stands between the markers of a name replaced."""
+    begin = MARKS[0].format(name)
+    before, found, rest = readme.partition(begin)
+    _, end, after = rest.partition(MARKS[1])
+    if not (found and end):
+        raise SystemExit(f"README.md has no place for this table; write these two lines there: {begin}{MARKS[1]}")
+    return before + begin + "\n" + made + "\n" + MARKS[1] + after
 
 
 @torch.no_grad()
@@ -75,14 +79,16 @@ def picture(out: Path, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder of `faceinpaint reproduce --preset smoke`")
-    out = parser.parse_args().out
-    held = ROOT / "data/results/smoke"
+    parser.add_argument("out", type=Path, help="folder of a finished `faceinpaint reproduce`")
+    parser.add_argument("--name", default="smoke", help="what the results are called (default: smoke, of drawn faces)")
+    given = parser.parse_args()
+    held, readme = ROOT / "data/results" / given.name, ROOT / "README.md"
+    text = with_table(readme.read_text(encoding="utf-8"), given.name, readme_table(given.out / "records"))
     shutil.rmtree(held, ignore_errors=True)
-    shutil.copytree(out / "records", held)
-    readme = ROOT / "README.md"
-    readme.write_text(with_table(readme.read_text(encoding="utf-8"), readme_table(held)), encoding="utf-8")
-    picture(out, held / "picture.png")
+    shutil.copytree(given.out / "records", held)
+    readme.write_text(text, encoding="utf-8")
+    if given.name == "smoke":  # no picture is shown that was made of real faces
+        picture(given.out, held / "picture.png")
 
 
 if __name__ == "__main__":
