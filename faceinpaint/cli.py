@@ -248,6 +248,9 @@ def reproduce(
     out: Annotated[Path, typer.Option(help="Folder of everything; the same one again goes on where it stopped.")],
     preset: PresetName = "smoke",
     rows: Annotated[str, typer.Option(help="table, or ablations: the method, one option away each.")] = "table",
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Only this row of them; may be repeated.")
+    ] = None,
     faces: Faces = "toy",
     holes: Holes = "drawn",
     pairs: Annotated[Path | None, typer.Option(help="CSV of test pairs; default: each test face once a bin.")] = None,
@@ -265,17 +268,23 @@ def reproduce(
 
     On real faces: `faceinpaint reproduce --preset cpu --faces CelebAMask-HQ --holes irregular-masks --weights weights
     --out out/cpu`
+
+    Two of the ablations: `faceinpaint reproduce --rows ablations --only default --only no-style-loss --out out/style`
     """
     from faceinpaint.presets import preset as find
     from faceinpaint.reproduce import PLANS, Sources, reproduce
 
     if rows not in PLANS:
         raise ConfigError(f"unknown rows {rows!r}", f"Use one of {', '.join(PLANS)}")
-
+    keys = [row.key for row in PLANS[rows]]
+    for key in only or ():
+        if key not in keys:
+            raise ConfigError(f"no row of {rows} is called {key!r}", f"Use one of {', '.join(keys)}")
+    plan = [row for row in PLANS[rows] if not only or row.key in only]
     sources = Sources(faces, holes, order, not black_is_hole, pairs, weights, inception)
     scale = find(preset, **_pairs(settings))
     with _resumable():
-        paths = reproduce(scale, out, sources=sources, rows=PLANS[rows], seed=seed, accelerator=_accelerator(device))
+        paths = reproduce(scale, out, sources=sources, rows=plan, seed=seed, accelerator=_accelerator(device))
     print("\n".join(map(str, paths)))
 
 

@@ -146,6 +146,17 @@ def test_drawing_faces_as_in_the_example(call: Call, tmp_path: Path) -> None:
         assert (picture.size, picture.mode) == ((256, 256), "RGB")
 
 
+def test_reproducing_one_row_of_the_ablations_and_then_another(call: Call, tmp_path: Path) -> None:
+    plan = ["reproduce", "--rows", "ablations", "--out", "out/one", *TINY]
+    for key in ("no-adversarial-loss", "fusion-fixed"):
+        result = call(*plan, "--only", key)
+        assert result.code == 0, result
+    made = {path.stem for path in (tmp_path / "out" / "one" / "records").iterdir()}
+    assert made == {"no-adversarial-loss", "fusion-fixed", "logs"}
+    logs = json.loads((tmp_path / "out" / "one" / "records" / "logs.json").read_text())["logs"]
+    assert logs.keys() == {"no-adversarial-loss", "fusion-fixed"}
+
+
 def make_folders(root: Path) -> None:
     """Faces and holes under the names that the examples use."""
     for part, seed in (("train", 0), ("test", 100)):
@@ -281,6 +292,7 @@ def test_real_faces_and_holes_by_path(call: Call, tmp_path: Path) -> None:
         ("evaluate mean-fill --out a.json --pairs absent.csv", "absent.csv"),
         ("reproduce --out out --set speed=3", "unknown setting 'speed'"),
         ("reproduce --out out --rows some", "unknown rows 'some'"),
+        ("reproduce --out out --only default", "no row of table is called 'default'"),
         ("table absent", "absent: there is no such file or folder"),
         ("table .", "no results record"),
         ("table . --view side", "unknown view 'side'"),
