@@ -14,8 +14,8 @@ from faceinpaint.errors import ConfigError
 from faceinpaint.faces.toy import draw
 from faceinpaint.framing import BOX_CENTRE, BOX_SHARE, Box, Frame, find_faces, owners, parse_box
 
-FACE = 172, 79, 83, 83
-"""Where a reader sees the face of the astronaut."""
+FACE = 92, 79, 83, 83
+"""Where a reader sees the face of the portrait below."""
 
 
 def test_an_upright_frame_cuts_and_puts_back_exactly() -> None:
@@ -57,13 +57,13 @@ def test_a_tilted_frame_turns_the_face_upright() -> None:
 
 
 def test_a_box_in_its_frame_lies_where_it_lies_in_celeba_hq() -> None:
-    frame = Frame.around(Box(100, 200, 61, 61))
-    assert abs(frame.side - 61 / BOX_SHARE) <= 1
+    frame = Frame.around(Box(100, 200, 64, 64))
+    assert abs(frame.side - 64 / BOX_SHARE) <= 1
     left, top = frame.x - (frame.side - 1) / 2, frame.y - (frame.side - 1) / 2
-    assert ((130.5 - left) / frame.side, (230.5 - top) / frame.side) == pytest.approx(BOX_CENTRE, abs=0.01)
-    tilted = Frame.around(Box(100, 200, 61, 61, 90))  # the crown of the head points to the right
-    assert tilted.x > 130.5
-    assert tilted.y == pytest.approx(230.5, abs=1)
+    assert ((131.5 - left) / frame.side, (231.5 - top) / frame.side) == pytest.approx(BOX_CENTRE, abs=0.01)
+    tilted = Frame.around(Box(100, 200, 64, 64, 90))  # the crown of the head points to the right
+    assert tilted.x > 132
+    assert tilted.y == pytest.approx(231.5, abs=1.5)
     assert Frame.whole(40, 60) == Frame(29.5, 19.5, 60)
 
 
@@ -94,41 +94,47 @@ def near(box: Box, face: tuple[float, ...] = FACE) -> bool:
     return bool(apart < 0.2 * wanted.width and 0.75 < box.width / wanted.width < 1.33)
 
 
+def portrait() -> np.ndarray:
+    """The astronaut down to the shoulders: faster than all of the photograph."""
+    return np.ascontiguousarray(data.astronaut()[:260, 80:340])
+
+
 def eye() -> np.ndarray:
-    hole = np.zeros((512, 512), bool)
-    hole[80:135, 215:265] = True
+    hole = np.zeros((260, 260), bool)
+    hole[80:135, 135:185] = True
     return hole
 
 
 def test_the_face_of_a_photograph_is_found_though_half_of_it_is_missing() -> None:
-    found = find_faces(data.astronaut(), eye())
+    found = find_faces(portrait(), eye())
     assert len(found) == 1
     assert near(found[0])
-    black = np.where(eye()[..., None], 0, data.astronaut())
+    black = np.where(eye()[..., None], 0, portrait())
     assert find_faces(black, eye()) == found  # what lies under the hole is not looked at
 
 
-def test_a_tilted_face_is_found_with_its_tilt() -> None:
-    turn = {"resample": Image.Resampling.BICUBIC, "center": (213, 120)}
-    picture = np.asarray(Image.fromarray(data.astronaut()).rotate(-40, **turn))
-    one_eye = np.zeros((512, 512), bool)
-    one_eye[95:115, 220:245] = True
+def test_a_tilted_face_is_found_with_its_tilt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framing, "TILTS", (40.0, -40.0))
+    turn = {"resample": Image.Resampling.BICUBIC, "center": (133, 120)}
+    picture = np.asarray(Image.fromarray(portrait()).rotate(-40, **turn))
+    one_eye = np.zeros((260, 260), bool)
+    one_eye[95:115, 140:165] = True
     hole = np.asarray(Image.fromarray(one_eye).rotate(-40, **turn | {"resample": Image.Resampling.NEAREST}))
     found = find_faces(picture, hole)
     assert len(found) == 1
     assert near(found[0])
-    assert 20 <= found[0].tilt <= 40
+    assert found[0].tilt == 40
 
 
 def test_a_small_face_in_a_large_photograph_is_found_near_the_hole(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the first look it is too small; the second looks around the hole alone."""
     monkeypatch.setattr(framing, "TILTS", ())
-    wide = np.full((1200, 1600, 3), 120, np.uint8)
-    wide[600:1112, 900:1412] = data.astronaut()
-    hole = np.zeros((1200, 1600), bool)
-    hole[600:1112, 900:1412] = eye()
+    wide = np.full((800, 1500, 3), 120, np.uint8)
+    wide[300:560, 900:1160] = portrait()
+    hole = np.zeros((800, 1500), bool)
+    hole[395:415, 1040:1065] = True
     found = find_faces(wide, hole)
-    assert [near(box, (172 + 900, 79 + 600, 83, 83)) for box in found] == [True]
+    assert [near(box, (92 + 900, 79 + 300, 83, 83)) for box in found] == [True]
 
 
 def test_where_there_is_no_face_none_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
