@@ -11,6 +11,7 @@ import contextlib
 import io
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -216,7 +217,13 @@ def check_format(path: Path, photo: Photograph | None = None) -> None:
 
 
 def _orientation(picture: Image.Image) -> int:
-    tag = picture.getexif().get(0x0112, 1)
+    """The tag of EXIF, 1 to 8; 1 where there is none, or where EXIF is damaged, which makes Pillow raise anything."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tag = picture.getexif().get(0x0112, 1)
+        except Exception:
+            return 1
     return tag if tag in _TURNS else 1
 
 

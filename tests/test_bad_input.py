@@ -227,6 +227,18 @@ def test_holes_of_the_wrong_polarity_are_the_other_half(tmp_path: Path) -> None:
     assert any("polarity looks inverted" in note for note in done.notes)
 
 
+def test_damaged_exif_turns_nothing(tmp_path: Path) -> None:
+    """What lies beside the samples may be damaged; the photograph is then taken as it is stored."""
+    turn = Image.Exif()
+    turn[0x0112] = 6
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "x.jpg", exif=turn)
+    assert read_photograph(tmp_path / "x.jpg").pixels.shape[:2] == (30, 20)
+    data = (tmp_path / "x.jpg").read_bytes()
+    at = data.index(b"Exif\0\0") + 14  # the number of entries
+    (tmp_path / "x.jpg").write_bytes(data[:at] + b"\xff\xff" + data[at + 2 :])
+    assert read_photograph(tmp_path / "x.jpg").pixels.shape[:2] in ((20, 30), (30, 20))
+
+
 # --------------------------------------------------------------------------------------------- folders of pictures
 
 

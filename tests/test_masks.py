@@ -545,3 +545,10 @@ def test_what_is_drawn_and_paired_without_a_seed_is_that_of_seed_zero() -> None:
     blank = np.zeros((5, 32, 32, 3), np.uint8)
     faces = FaceSet(blank, blank[..., 0], tuple("abcde"), tuple("vwxyz"), "faces")
     assert make_pairs(faces, holes) == make_pairs(faces, holes, 0) != make_pairs(faces, holes, 1)
+
+
+@pytest.mark.parametrize("count", [-1, 0])
+def test_one_hole_may_be_asked_for_and_no_fewer(count: int) -> None:
+    assert len(drawn_holes(1, 32)) == len(load_holes("drawn", "train", 32, count=1)) == 1
+    with pytest.raises((ConfigError, DataError)):
+        drawn_holes(count, 32)

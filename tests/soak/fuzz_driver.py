@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ for kind in ("png", "jpg", "webp"):
     Image.fromarray(image).save(good / f"photograph.{kind}", exif=turn, dpi=(72, 72))
     readers[f"photograph.{kind}"] = kept
 Image.fromarray(image).quantize(9).save(good / "palette.png", transparency=3)
-Image.fromarray((image[..., 0] * 257).astype(np.uint16)).save(good / "deep.png")
+Image.fromarray(image[..., 0].astype(np.uint16) * 257).save(good / "deep.png")
 for name in ("palette.png", "deep.png"):
     readers[name] = kept
 for kind in ("png", "bmp", "tif"):
@@ -159,6 +160,18 @@ def damage(data):
     return bytes(data)
 
 
+def signed(data):
+    # A PNG file with the checksums of its chunks made right, as a forger would.
+    data, at = bytearray(data), 8
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        if end + 4 > len(data):
+            break
+        data[end : end + 4] = zlib.crc32(data[at + 4 : end]).to_bytes(4, "big")
+        at = end + 4
+    return bytes(data)
+
+
 def size():
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
@@ -183,6 +196,8 @@ while time.monotonic() - began < seconds:
     path = good / name
     whole = path.read_bytes()
     bad = damage(whole)
+    if name.endswith(".png") and rng.random() < 0.7:
+        bad = signed(bad)
     path.write_bytes(bad)
     about = None
     if name == "generator.safetensors" and rng.random() < 0.7:  # signed, as a forger would
