@@ -227,6 +227,7 @@ def test_holes_of_the_wrong_polarity_are_the_other_half(tmp_path: Path) -> None:
     assert any("polarity looks inverted" in note for note in done.notes)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_damaged_exif_turns_nothing(tmp_path: Path) -> None:
     """What lies beside the samples may be damaged; the photograph is then taken as it is stored."""
     turn = Image.Exif()
