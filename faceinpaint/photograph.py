@@ -404,8 +404,9 @@ def jobs_of(
         raise ConfigError("the output would mix with what it is made from", "Name another folder", out)
     endings = {".png", ".jpg", ".jpeg", ".webp"}
     by_stem = [_by_stem(folder) for folder in (photos, holes, *([parsing] if parsing else []))]
-    found = {stem: [p for p in paths if p.suffix.lower() in endings] for stem, paths in by_stem[0].items()}
-    if not any(found.values()):
+    pictures = {stem: [p for p in paths if p.suffix.lower() in endings] for stem, paths in by_stem[0].items()}
+    found = {stem: paths for stem, paths in pictures.items() if paths}
+    if not found:
         raise DataError(f"there is no photograph ({', '.join(FORMATS)})", "Check the name", photos)
     return _jobs(found, by_stem[1:], (holes, parsing), out, compare)
 
@@ -417,10 +418,10 @@ def _jobs(
     for stem, paths in sorted(found.items()):
         sets = [paths, *(other.get(stem, []) for other in others)]
         for what, folder, given in zip(("photograph", "hole", "parsing map"), (None, *folders), sets, strict=False):
-            if len(given) != 1 and paths:
-                count = "no" if not given else str(len(given))
+            if len(given) != 1:
+                count = f"are {len(given)} {what}s" if given else f"is no {what}"
                 where = f" in {folder}" if folder else ""
-                yield DataError(f"there is {count} {what} named {stem}{where}", "Give one of that name", paths[0])
+                yield DataError(f"there {count} named {stem}{where}", "Give one of that name", paths[0])
                 break
         else:
             yield Job(

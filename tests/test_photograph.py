@@ -1,39 +1,52 @@
-"""Repairing one photograph: known pixels, sizes, and what must not be looked at."""
+"""Repairing a photograph: known pixels, sizes, depths, faces, seams, folders, and what must not be looked at."""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from skimage import data
 
-from faceinpaint import weights
+import faceinpaint
+from faceinpaint import cli, framing, photograph, trained, weights
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.faces.toy import draw
-from faceinpaint.photograph import inpaint
+from faceinpaint.framing import Box
+from faceinpaint.metrics import psnr, ssim
+from faceinpaint.photograph import Repairer, comparison, inpaint
 from faceinpaint.presets import preset
 from faceinpaint.train import Config
 
-P = preset("smoke", size=32, width=4, style_width=4, baseline_scale=0.06)
+P = preset("smoke", size=32, width=4, style_width=4, parser_width=4, baseline_scale=0.06)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generators with fresh weights: ``ours``, ``single`` (no map) and ``gated``."""
+    """Fresh weights: ``ours`` (with ``parser`` beside it), ``alone`` (without), ``single`` (no map), ``gated``."""
     root = tmp_path_factory.mktemp("runs")
     for name, method, merge in (
         ("ours", "facial-style", "regions"),
+        ("parser", "parser", "regions"),
+        ("away/alone", "facial-style", "regions"),
+        ("away/many", "facial-style", "classes"),
         ("single", "facial-style", "none"),
         ("gated", "gated-conv", "regions"),
     ):
+        torch.manual_seed(0)
         config = Config(method, P, merge=merge)
-        (root / name).mkdir()
+        (root / name).mkdir(parents=True)
         tensors = config.generator().state_dict()
         weights.save(root / name / "generator.safetensors", tensors, {"config": config.to_dict()})
     return root
 
 
-def photograph(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def drawn(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A face, a hole of a box and a line, and the map, cut to any size."""
     image, labels = draw(5, max(height, width, 16))
     hole = np.zeros((height, width), np.uint8)
@@ -42,12 +55,15 @@ def photograph(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     return image[:height, :width].copy(), hole, labels[:height, :width].copy()
 
 
+# --------------------------------------------------------------------------------------------------- known pixels
+
+
 @pytest.mark.parametrize("size", [(32, 32), (47, 33), (20, 90), (201, 150), (16, 16)])
 @pytest.mark.parametrize("name", ["ours", "single", "gated"])
 def test_known_pixels_come_back_bit_for_bit_at_any_size(name: str, size: tuple[int, int], runs: Path) -> None:
-    photo, hole, parsing = photograph(*size)
+    photo, hole, parsing = drawn(*size)
     before = photo.copy(), hole.copy(), parsing.copy()
-    repaired = inpaint(photo, hole, parsing if name == "ours" else None, weights=runs / name)
+    repaired = inpaint(photo, hole, parsing if name == "ours" else None, weights=runs / name, boxes="whole")
     assert (repaired.shape, repaired.dtype) == (photo.shape, np.uint8)
     assert np.array_equal(repaired[hole == 0], photo[hole == 0])
     assert (repaired[hole == 1] != photo[hole == 1]).any()
@@ -55,15 +71,40 @@ def test_known_pixels_come_back_bit_for_bit_at_any_size(name: str, size: tuple[i
         assert np.array_equal(given, was)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [None, 1, 2, 3, 4])
+def test_grey_transparent_and_deep_photographs_keep_their_kind(channels: int | None, dtype: type, runs: Path) -> None:
+    photo, hole, _ = drawn(60, 50)
+    photo = photo.astype(dtype) * (257 if dtype is np.uint16 else 1)
+    alpha = np.full((60, 50, 1), np.iinfo(dtype).max, dtype)
+    alpha[:5] = 0
+    if dtype is np.uint16:
+        photo[1::2] -= photo[1::2] // 3  # values that 8 bits do not hold
+    planes = {1: photo[..., :1], 2: np.dstack([photo[..., :1], alpha]), 3: photo, 4: np.dstack([photo, alpha])}
+    given = photo[..., 0] if channels is None else planes[channels]
+    repaired = inpaint(given, hole, weights=runs / "ours", boxes="whole")
+    assert (repaired.shape, repaired.dtype) == (given.shape, given.dtype)
+    assert np.array_equal(repaired[hole == 0], given[hole == 0])
+    assert not np.array_equal(repaired[hole == 1], given[hole == 1])
+    if channels in (2, 4):
+        inside = hole == 1
+        inside[:12] = False  # far from the transparent rows the hole is as opaque as what is around it
+        assert (repaired[inside][:, -1] > 0.9 * np.iinfo(dtype).max).all()
+    if dtype is np.uint16 and channels == 3:
+        assert len(np.unique(repaired[hole == 1])) > 300  # more than 256 levels: computed at full depth
+
+
 @pytest.mark.parametrize("size", [(32, 32), (47, 33), (201, 150)])
 @pytest.mark.parametrize("name", ["ours", "gated"])
 def test_what_lies_under_the_hole_is_never_looked_at(name: str, size: tuple[int, int], runs: Path) -> None:
-    photo, hole, parsing = photograph(*size)
-    results = []
-    for colour in (0, 255):
-        photo[hole == 1] = colour
-        results.append(inpaint(photo, hole, parsing, weights=runs / name))
-    assert np.array_equal(*results)
+    photo, hole, parsing = drawn(*size)
+    photo = np.dstack([photo, photo[..., :1]])
+    for box in ("whole", [(0.1 * size[1], 0.1 * size[0], 0.7 * size[1], 0.7 * size[0], 20)]):
+        results = []
+        for colour in (0, 255):
+            photo[hole == 1] = colour
+            results.append(inpaint(photo, hole, parsing, weights=runs / name, boxes=box, outside="classical"))
+        assert np.array_equal(*results)
 
 
 def test_a_single_missing_pixel_of_a_large_photograph_is_a_hole(runs: Path) -> None:
@@ -73,49 +114,349 @@ def test_a_single_missing_pixel_of_a_large_photograph_is_a_hole(runs: Path) -> N
     results = []
     for colour in (0, 255):
         photo[600, 600] = colour
-        results.append(inpaint(photo, hole, weights=runs / "gated"))
+        results.append(inpaint(photo, hole, weights=runs / "gated", boxes="whole"))
     assert np.array_equal(*results)
 
 
 def test_any_nonzero_value_of_the_mask_is_hole_and_none_is_fine(runs: Path) -> None:
-    photo, hole, _ = photograph(40, 40)
-    one = inpaint(photo, hole, weights=runs / "gated")
-    assert np.array_equal(one, inpaint(photo, hole * 255, weights=runs / "gated"))
-    assert np.array_equal(one, inpaint(photo, hole.astype(bool), weights=runs / "gated"))
-    assert np.array_equal(inpaint(photo, hole * 0, weights=runs / "gated"), photo)
-    everything = inpaint(photo, np.ones_like(hole), weights=runs / "gated")
+    photo, hole, _ = drawn(40, 40)
+    tool = Repairer.load(runs / "gated")
+    one = inpaint(photo, hole, weights=tool, boxes="whole")
+    assert np.array_equal(one, inpaint(photo, hole * 255, weights=tool, boxes="whole"))
+    assert np.array_equal(one, inpaint(photo, hole.astype(bool), weights=tool, boxes="whole"))
+    assert np.array_equal(inpaint(photo, hole * 0, weights=tool), photo)
+    everything = inpaint(photo, np.ones_like(hole), weights=tool, boxes="whole")
     assert everything.shape == photo.shape
 
 
+# --------------------------------------------------------------------------------------------------- map and seam
+
+
 def test_the_map_matters_where_it_is_read(runs: Path) -> None:
-    photo, hole, parsing = photograph(64, 64)
-    results = [inpaint(photo, hole, labels, weights=runs / "ours") for labels in (parsing, np.ones_like(parsing))]
-    assert not np.array_equal(*results)
-    results = [inpaint(photo, hole, labels, weights=runs / "single") for labels in (parsing, None)]
-    assert np.array_equal(*results)
+    photo, hole, parsing = drawn(64, 64)
+    options: dict[str, Any] = {"weights": runs / "ours", "boxes": "whole"}
+    given, other, predicted = (inpaint(photo, hole, m, **options) for m in (parsing, np.ones_like(parsing), None))
+    assert not np.array_equal(given, other)
+    assert not np.array_equal(given, predicted)
+    options["weights"] = runs / "single"
+    assert np.array_equal(*(inpaint(photo, hole, m, **options) for m in (parsing, None)))
+
+
+def test_the_map_is_the_parsers_of_the_damaged_face(runs: Path) -> None:
+    photo, hole, _ = drawn(32, 32)
+    tool = Repairer.load(runs / "ours")
+    face = tool.repair(photo, hole, boxes="whole").faces[0]
+    image = torch.from_numpy(photo * (1 - hole[..., None])).permute(2, 0, 1)[None].float() / 127.5 - 1
+    assert tool.parser is not None
+    expected = tool.parser.parse(image * (hole == 0), torch.from_numpy(hole)[None, None].float())
+    assert np.array_equal(face.regions, expected[0].numpy())
+    assert np.array_equal(face.image, photo * (1 - hole[..., None]))
+    assert np.array_equal(face.hole, hole)
+
+
+def test_there_is_no_step_at_the_edge_of_the_hole(runs: Path) -> None:
+    """Untrained, the generator's colours are far off; the repair still meets a smooth photograph smoothly."""
+    ramp = np.add.outer(np.arange(120), np.arange(120))
+    photo = np.repeat(ramp[..., None], 3, axis=2).astype(np.uint8)
+    hole = np.zeros((120, 120), np.uint8)
+    hole[40:80, 30:90] = 1
+    done = Repairer.load(runs / "gated").repair(photo, hole, boxes="whole")
+    step = np.abs(done.pixels[40, 30:90].astype(float) - photo[39, 30:90]).mean()
+    raw = np.asarray(Image.fromarray(done.faces[0].output).resize((120, 120)))
+    assert np.abs(raw[40, 30:90].astype(float) - photo[39, 30:90]).mean() > 10
+    assert step < 5
+
+
+# --------------------------------------------------------------------------------------------------- faces and holes
+
+
+def crowd() -> np.ndarray:
+    """Two portraits side by side, the second one mirrored."""
+    face = data.astronaut()[:260, 80:340]
+    return np.hstack([face, face[:, ::-1]])
+
+
+LEFT, RIGHT = Box(92, 79, 83, 83), Box(260 + 85, 79, 83, 83)
+
+
+def spots(*places: tuple[int, int], shape: tuple[int, int] = (260, 520)) -> np.ndarray:
+    hole = np.zeros(shape, np.uint8)
+    for x, y in places:
+        hole[y : y + 18, x : x + 20] = 1
+    return hole
+
+
+def test_the_face_is_found_and_framed(runs: Path) -> None:
+    photo, hole = crowd(), spots((140, 100))
+    done = Repairer.load(runs / "ours").repair(photo, hole)
+    assert len(done.faces) == 1
+    assert done.classical == 0
+    box = done.faces[0].box
+    assert box is not None
+    assert np.hypot(*np.subtract(box.centre, LEFT.centre)) < 15
+    assert np.array_equal(done.pixels[hole == 0], photo[hole == 0])
+
+
+def test_several_faces_are_each_repaired_alone(runs: Path) -> None:
+    photo, tool = crowd(), Repairer.load(runs / "ours")
+    both = tool.repair(photo, spots((140, 100), (365, 100)), boxes=[LEFT, RIGHT])
+    assert [face.box for face in both.faces] == [LEFT, RIGHT]
+    one = tool.repair(photo, spots((140, 100)), boxes=[LEFT, RIGHT])
+    assert [face.box for face in one.faces] == [LEFT]
+    assert np.array_equal(one.pixels[:, :260], both.pixels[:, :260])
+
+
+def test_a_hole_outside_any_face_is_refused_or_filled_classically(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, hole, tool = crowd(), spots((140, 100), (230, 225)), Repairer.load(runs / "ours")
+    with pytest.raises(DataError, match=r"50\.0% of the hole lie outside the faces \(92,79,83,83\).*classical"):
+        tool.repair(photo, hole, boxes=[LEFT])
+    with pytest.raises(DataError, match="lies outside the faces"):
+        tool.repair(photo, spots((230, 225)), boxes=[LEFT])
+    done = tool.repair(photo, hole, boxes=[LEFT], outside="classical")
+    assert done.classical == 360
+    assert np.array_equal(done.pixels[hole == 0], photo[hole == 0])
+    filled = done.pixels[225:243, 230:250].astype(float)
+    around = photo[224:244, 229:251].astype(float)
+    assert np.abs(filled.mean((0, 1)) - around.mean((0, 1))).max() < 40
+    monkeypatch.setattr(framing, "TILTS", ())
+    flat = np.full((80, 80, 3), 120, np.uint8)
+    with pytest.raises(DataError, match="no face was found"):
+        tool.repair(flat, spots((30, 30), shape=(80, 80)))
+    flat_done = tool.repair(flat, spots((30, 30), shape=(80, 80)), outside="classical")
+    assert np.array_equal(flat_done.pixels, flat)
+    assert flat_done.faces == ()
+
+
+def test_a_face_at_the_edge_and_a_tilted_one(runs: Path) -> None:
+    photo, hole, _ = drawn(100, 120)
+    tool = Repairer.load(runs / "ours")
+    for box in ((60, 50, 60, 50), (-10, -10, 50, 50), (10, 10, 90, 90, 30), (30, 30, 40, 40, -170)):
+        done = tool.repair(photo, hole, boxes=[box], outside="classical")
+        assert np.array_equal(done.pixels[hole == 0], photo[hole == 0])
+        assert len(done.faces) == 1
+
+
+# --------------------------------------------------------------------------------------------------- refusals
 
 
 def test_what_does_not_fit_is_refused(runs: Path, tmp_path: Path) -> None:
-    photo, hole, parsing = photograph(40, 30)
+    photo, hole, parsing = drawn(40, 30)
     with pytest.raises(DataError, match="hole mask"):
         inpaint(photo, hole.T, parsing, weights=runs / "ours")
     with pytest.raises(DataError, match="parsing map is"):
         inpaint(photo, hole, parsing[1:], weights=runs / "ours")
-    with pytest.raises(DataError, match="parsing map, and none is given"):
-        inpaint(photo, hole, weights=runs / "ours")
+    with pytest.raises(DataError, match="neither a map nor a parser"):
+        inpaint(photo, hole, weights=runs / "away" / "alone")
     with pytest.raises(DataError, match="holds class 19"):
         inpaint(photo, hole, parsing + 19 - parsing, weights=runs / "ours")
-    for bad in (photo[..., 0], photo[..., :2], photo.astype(np.float32)):
+    for bad in (photo[None], photo[..., [0] * 5], photo.astype(np.float32)):
         with pytest.raises(DataError, match="the photograph is"):
             inpaint(bad, hole, parsing, weights=runs / "ours")
-    with pytest.raises(CheckpointError, match="no such file"):
+    for boxes in ("all", [(1, 2, 3)], [(1, 2, 0, 4)]):
+        with pytest.raises(ConfigError, match="box"):
+            inpaint(photo, hole, parsing, weights=runs / "ours", boxes=boxes)
+    with pytest.raises(ConfigError, match="unknown answer"):
+        inpaint(photo, hole, parsing, weights=runs / "ours", outside="ignore")
+    with pytest.raises(CheckpointError, match="no such"):
         inpaint(photo, hole, parsing, weights=tmp_path / "absent")
 
 
-def test_weights_of_a_parser_are_refused(tmp_path):
-    config = Config("parser", preset("smoke", parser_width=4, size=32))
-    path = tmp_path / "generator.safetensors"
-    weights.save(path, config.generator().state_dict(), {"config": config.to_dict()})
-    photo, hole = np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.uint8)
+def test_weights_that_do_not_belong_together_are_refused(runs: Path) -> None:
     with pytest.raises(ConfigError, match="weights of a parser"):
-        inpaint(photo, hole, weights=path)
+        Repairer.load(runs / "parser")
+    with pytest.raises(CheckpointError, match="Name those of a parser"):
+        Repairer.load(runs / "ours", runs / "gated")
+    with pytest.raises(ConfigError, match="8 regions apart, the generator 18"):
+        Repairer.load(runs / "away" / "many", runs / "parser")
+
+
+def test_the_package_gives_inpaint_without_waiting_for_torch(runs: Path) -> None:
+    assert faceinpaint.inpaint is inpaint
+    with pytest.raises(AttributeError, match="no attribute 'outpaint'"):
+        faceinpaint.outpaint  # noqa: B018
+
+
+# --------------------------------------------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Photographs ``photos/{a.png,b.jpg,c.webp}`` with ``holes/``, in the working folder."""
+    for name in ("photos", "holes"):
+        (tmp_path / name).mkdir()
+    image, hole, _ = drawn(40, 50)
+    for name in ("a.png", "b.jpg", "c.webp"):
+        Image.fromarray(image).save(tmp_path / "photos" / name)
+        Image.fromarray(hole * 255).save(tmp_path / "holes" / f"{name[0]}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["faceinpaint", *words])
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code or 0, *capfd.readouterr()  # type: ignore[return-value]
+
+
+def test_one_photograph_on_the_command_line(
+    folder: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["inpaint", "photos/b.jpg", "--hole", "holes/b.png", "--weights", str(runs / "ours")]
+    code, out, err = call(monkeypatch, capfd, *words, "--box", "10,8,25,25", "--outside", "classical",
+                          "--out", "new/b.png", "--compare", "new/compared.png")  # fmt: skip
+    assert code == 0, err
+    assert out == "new/b.png\n"
+    assert f"weights: {runs / 'ours'}" in err
+    assert "face: 10,8,25,25" in err
+    assert "filled classically" in err
+    with Image.open("photos/b.jpg") as before, Image.open("new/b.png") as after:
+        known = np.asarray(Image.open("holes/b.png")) == 0
+        assert np.array_equal(np.asarray(before)[known], np.asarray(after)[known])
+    with Image.open("new/compared.png") as sheet:
+        assert sheet.size == (4 * 50 + 5 * 8, 40 + 24 + 8)
+    assert sorted(p.name for p in (folder / "new").iterdir()) == ["b.png", "compared.png"]
+
+
+def test_a_folder_goes_on_where_it_was_and_past_bad_files(
+    folder: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["inpaint", "photos", "--hole", "holes", "--out", "out", "--box", "whole", "--weights", str(runs / "ours")]
+    (folder / "photos" / "bad.png").write_bytes(b"no picture")
+    Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save("holes/bad.png")
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("photos/lonely.png")
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("photos/c.png")
+    (folder / "photos" / "notes.txt").write_text("not a photograph")
+    code, out, err = call(monkeypatch, capfd, *words)
+    assert code == 2
+    assert out == "2 repaired, 0 there before, 3 failed -> out\n"
+    assert err.count("Failed:") == 3
+    assert "bad.png: it is not a picture" in err
+    assert "there is no hole named lonely" in err
+    assert "there are 2 photographs named c" in err
+    assert sorted(p.name for p in (folder / "out").iterdir()) == ["a.png", "b.png"]
+
+    times = {p.name: p.stat().st_mtime_ns for p in (folder / "out").iterdir()}
+    for name in ("bad.png", "lonely.png", "c.png"):
+        (folder / "photos" / name).unlink()
+    code, out, err = call(monkeypatch, capfd, *words)
+    assert (code, out) == (0, "1 repaired, 2 there before, 0 failed -> out\n")
+    assert all((folder / "out" / name).stat().st_mtime_ns == time for name, time in times.items())
+
+
+def test_an_unforeseen_error_of_one_photograph_does_not_stop_the_rest(
+    folder: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = list(photograph.jobs_of(folder / "photos", folder / "holes", folder / "out", None, folder / "compared"))
+
+    def repair(tool: Repairer, job: photograph.Job) -> photograph.Repair:
+        if job.photo.name == "b.jpg":
+            raise ZeroDivisionError("by nothing")
+        return photograph.repair_file(tool, job, boxes="whole")
+
+    told = []
+    made, there, failed = photograph.repair_all(
+        Repairer.load(runs / "ours"), jobs, repair, lambda n, name: told.append(name)
+    )
+    assert (made, there) == (2, 0)
+    assert "b.jpg: it cannot be repaired (ZeroDivisionError: by nothing)" in str(failed[0])
+    assert told == ["a.png", "b.jpg", "c.webp"]
+    assert sorted(p.name for p in (folder / "compared").iterdir()) == ["a.png", "c.png"]
+
+
+BAD = {
+    "a lossy output": "inpaint photos/a.png --hole holes/a.png --out a.jpg",
+    "over the photograph": "inpaint photos/a.png --hole holes/a.png --out photos/a.png",
+    "over the hole": "inpaint photos/a.png --hole holes/a.png --out holes/a.png",
+    "a box of words": "inpaint photos/a.png --hole holes/a.png --out a.png --box face",
+    "a box for a folder": "inpaint photos --hole holes --out out --box 1,2,3,4",
+    "no answer": "inpaint photos/a.png --hole holes/a.png --out a.png --outside perhaps",
+    "a folder and a file": "inpaint photos --hole holes/a.png --out out",
+    "into its own folder": "inpaint photos --hole holes --out photos",
+    "a folder of nothing": "inpaint empty --hole holes --out out",
+    "no photograph": "inpaint none.png --hole holes/a.png --out a.png",
+    "no hole": "inpaint photos/a.png --hole none.png --out a.png",
+    "a comparison in JPEG": "inpaint photos/a.png --hole holes/a.png --out a.png --compare a.jpg",
+    "a hole that is none": "inpaint photos/a.png --hole photos/a.txt --out a.png",
+    "no face": "inpaint photos/a.png --hole holes/a.png --out a.png --box 1000,1000,20,20",
+    "no parser": "inpaint photos/a.png --hole holes/a.png --out a.png --box whole --weights RUNS/away/alone",
+    "other weights": "inpaint photos/a.png --hole holes/a.png --out a.png --box whole --weights RUNS/parser",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_ends_with_one_message_and_nothing_written(
+    folder: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    (folder / "empty").mkdir()
+    (folder / "photos" / "a.txt").write_text("no picture")
+    words = BAD[name].replace("RUNS", str(runs)).split()
+    if "--weights" not in words:
+        words += ["--weights", str(runs / "ours")]
+    before = sorted(folder.rglob("*"))
+    code, out, err = call(monkeypatch, capfd, *words)
+    assert (code, out) == (2, "")
+    assert err.count("Error:") == 1
+    assert "Traceback" not in err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_weights_are_listed_and_added_and_used_by_default(
+    folder: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(trained, "FOLDER", folder / "weights")
+    assert call(monkeypatch, capfd, "weights", "list")[:2] == (0, f"none in {folder / 'weights'}\n")
+    words = ["inpaint", "photos/a.png", "--hole", "holes/a.png", "--out", "a.png", "--box", "whole"]
+    code, _, err = call(monkeypatch, capfd, *words)
+    assert (code, "no trained weights come with this copy" in err) == (2, True)
+    code, out, err = call(monkeypatch, capfd, "weights", "add", str(runs / "ours"), "--name", "fresh",
+                          "--trained-on", "nothing at all", "--licence", "MIT")  # fmt: skip
+    assert (code, out) == (0, "fresh: trained on nothing at all; MIT\n"), err
+    assert call(monkeypatch, capfd, "weights", "list")[1] == out
+    code, _, err = call(monkeypatch, capfd, *words)
+    assert (code, "weights: fresh: trained on nothing at all; MIT" in err) == (0, True)
+
+
+def test_the_comparison_shows_all_four(runs: Path) -> None:
+    photo, hole, _ = drawn(60, 80)
+    tool = Repairer.load(runs / "ours")
+    for kind in (photo, photo[..., 0], photo.astype(np.uint16) * 257, np.dstack([photo, photo[..., 0]])):
+        sheet = comparison(kind, hole, tool.repair(kind, hole, boxes="whole"))
+        assert sheet.shape == (60 + 32, 4 * 80 + 40, 3)
+        panels = [sheet[24:84, 8 + i * 88 : 88 + i * 88] for i in range(4)]
+        assert np.array_equal(panels[1][..., 0] > 0, hole == 1)
+    assert comparison(photo, hole, tool.repair(photo, hole, boxes="whole"), 30).shape == (62, 200, 3)
+
+
+# --------------------------------------------------------------------------------------------------- a real photograph
+
+
+def test_the_reference_figures_of_a_real_photograph() -> None:
+    """scikit-image's portrait of Eileen Collins (NASA, public domain), with the weights that come with the repository.
+
+    Made by ``python tools/portrait.py``; made again whenever the weights change.
+    """
+    entries = trained.listed()
+    if not entries:
+        pytest.skip("no trained weights come with the repository yet")
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+    import portrait
+
+    record = json.loads(portrait.RECORD.read_text(encoding="utf-8"))
+    assert record["weights"]["generator"] == entries[0].generator, "make the figures again: python tools/portrait.py"
+    found = portrait.measure()
+    assert found["known_pixels_changed"] == 0
+    for name, case in record["cases"].items():
+        now = found["cases"][name]
+        assert now["face"] == pytest.approx(case["face"], abs=2), name
+        assert now["psnr"] == pytest.approx(case["psnr"], abs=record["tolerance"]["psnr"]), name
+        assert now["ssim"] == pytest.approx(case["ssim"], abs=record["tolerance"]["ssim"]), name
+
+
+def test_the_measures_of_the_reference_figures() -> None:
+    flat = torch.full((1, 3, 32, 32), 100.0)
+    hole = torch.zeros(1, 1, 32, 32)
+    hole[..., 8:16, 8:16] = 1
+    assert psnr(flat, flat + hole * 10, hole).item() == pytest.approx(28.13, abs=0.01)
+    assert ssim(flat, flat).item() == pytest.approx(1)
