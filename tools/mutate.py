@@ -5,7 +5,7 @@
     python tools/mutate.py losses --again      only those that lived, after a test was written for them
 
 Works on a copy of the tree in a temporary folder. The libraries are imported once; each mutant runs its tests in a
-forked process: first those of its module that reach its line, the quickest first, then, if it lives, all of the module.
+forked process: those of its module that reach its line, the quickest first, then, if it lives, the module's others.
 Other tests may notice more; they do not count. Mutants that live are listed with the reason from
 ``tools/survivors.json``, or none if nobody has looked at them yet.
 """
@@ -195,10 +195,11 @@ def examine(module: str, tree: Path, arguments: argparse.Namespace, held: dict[s
 
     def lives(lines: range) -> bool:
         reach = {test for line in lines for test in watched["lines"].get(str(line), [])}
-        own = [test for test in quickest if test in reach and "" not in reach]  # "": it runs on import
-        if own and not passes(tree, own, limit):
-            return False
-        return passes(tree, quickest, limit)
+        # A line that runs on import, "", is reached by all. The others come after: a fixture's line counts as that of
+        # the first test that asked for it.
+        own = [test for test in quickest if test in reach or "" in reach]
+        rest = [test for test in quickest if test not in own]
+        return all(passes(tree, tests, limit) for tests in (own, rest) if tests)
 
     every = len(list(places(ast.parse(source))))
     chosen, tried, seed = list(range(every)), 0, arguments.seed
