@@ -30,25 +30,28 @@ PAGES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["
 def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder ``_build`` of the real book; processes of one run of the tests share it.
 
-    Chapters that ``make book`` or earlier tests have run, and that have not changed since, are not run again.
+    Chapters that ``make book`` or earlier tests have run, and that have not changed since, are not run again, nor are
+    networks exported again.
     """
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "book"
     shared.mkdir(exist_ok=True)
-    out, kept = shared / "_build", ROOT / "_build" / "notebooks"
+    out, kept = shared / "_build", ("notebooks", "repair", "repair-weights")
     with open(shared / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "done").exists():
-            if kept.exists():
-                shutil.copytree(kept, out / "notebooks")
+            for name in kept:
+                if (ROOT / "_build" / name).exists():
+                    shutil.copytree(ROOT / "_build" / name, out / name)
             try:
                 build(out)
             except SystemExit as error:
                 (shared / "done").write_text(str(error))
             else:
                 (shared / "done").touch()
-            if (out / "notebooks").exists():
-                shutil.copytree(out / "notebooks", kept, dirs_exist_ok=True)
+            for name in kept:
+                if (out / name).exists():
+                    shutil.copytree(out / name, ROOT / "_build" / name, dirs_exist_ok=True)
     problem = (shared / "done").read_text()
     if problem:
         pytest.fail(problem)

@@ -620,6 +620,7 @@ async function start() {
   about = await (await fetch(new URL("about.json", FILES))).json();
   size = about.size;
   ROOT.innerHTML = TEMPLATE;
+  ROOT.classList.toggle("fr-coarse", size < 128); // pixels are shown as they are, not smeared
   for (const element of ROOT.querySelectorAll("[data-part]")) $[element.dataset.part] = element;
   $.cost.textContent = `The first time loads ${megabytes(about.bytes)} from this site.`;
   const { trained_on, licence } = about.generator;

@@ -1,0 +1,414 @@
+"""The page "Repair in this page", end to end in a browser: paint, repair, and the same picture as PyTorch's."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import repair_page
+import torch
+from books import PHONE, ROOT, Site, built_book, chromium
+from PIL import Image
+
+from faceinpaint.evaluate import load_generator
+from faceinpaint.masks import composite
+from faceinpaint.metrics import quantise
+from faceinpaint.regions import REGION_COLOURS, REGIONS
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PAGE = "book/repair.html"
+
+REPAIR = """() => new Promise((done, failed) => {
+    const root = document.getElementById("repair");
+    const status = root.querySelector("[data-part=status]");
+    new MutationObserver(() => status.classList.contains("fr-error") && failed(status.textContent))
+        .observe(status, {attributes: true});
+    root.addEventListener("repaired", ({detail: d}) => done({
+        before: [...d.before.data], after: [...d.rgba], hole: [...d.hole], regions: [...d.regions],
+        styles: [...d.styles], seconds: d.seconds.parser + d.seconds.generator}), {once: true});
+    root.querySelector("[data-part=go]").click();
+})"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    yield from chromium()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    return built_book(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def about(built) -> dict:
+    return json.loads((built / "html" / "_static" / "repair" / "about.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def site(browser, built) -> Iterator[Site]:
+    made = Site(browser, built / "html")
+    yield made
+    made.close()
+
+
+def opened(site: Site, **options):
+    tab = site.open(PAGE, **options)
+    tab.asked = []
+    tab.on("request", lambda request: tab.asked.append(request.url))
+    tab.wait_for_selector("#repair[data-state=ready]")
+    return tab
+
+
+@pytest.fixture(scope="module")
+def page(site) -> Iterator:
+    """The page, opened once: loading it takes longer than most tests."""
+    made = opened(site)
+    yield made
+    made.context.close()
+
+
+@pytest.fixture
+def tab(site, page):
+    """The page as if it had just been opened, but for networks that it may hold; nothing may go wrong on it."""
+    part(page, "faces").locator("button").first.click()
+    part(page, "brush").fill("8")
+    if part(page, "erase").get_attribute("aria-pressed") == "true":
+        part(page, "erase").click()
+    page.wait_for_function("document.querySelector('[data-part=share]').textContent.startsWith('Nothing')")
+    page.asked.clear()
+    site.complaints.clear()
+    yield page
+    assert site.complaints == []
+
+
+def part(tab, name: str):
+    return tab.locator(f"#repair [data-part={name}]")
+
+
+def point(tab, x: float, y: float) -> tuple[float, float]:
+    """A place on the stage, given as shares of its sides, in the window."""
+    stage = part(tab, "stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def paint(tab, *places: tuple[float, float]) -> str:
+    """One stroke with the mouse; what the page then says of the hole."""
+    tab.mouse.move(*point(tab, *places[0]))
+    tab.mouse.down()
+    for place in places:
+        tab.mouse.move(*point(tab, *place), steps=4)
+    tab.mouse.up()
+    return share(tab)
+
+
+def share(tab) -> str:
+    tab.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return part(tab, "share").text_content()
+
+
+def repair(tab, size: int) -> dict[str, np.ndarray]:
+    found = tab.evaluate(REPAIR)
+    shapes = {"before": (size, size, 4), "after": (size, size, 4), "hole": (size, size), "regions": (size, size)}
+    return found | {name: np.array(found[name], np.uint8).reshape(shape) for name, shape in shapes.items()}
+
+
+def by_torch(built: Path, found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What PyTorch makes of the same picture and hole: repaired picture, regions, style matrix."""
+    files = repair_page.networks(ROOT, built)
+    generator, parser = (load_generator(files[name])[0] for name in ("generator", "parser"))
+    image = torch.from_numpy(found["before"][..., :3].copy()).permute(2, 0, 1)[None] / 127.5 - 1
+    hole = torch.from_numpy(found["hole"])[None, None].float()
+    with torch.no_grad():
+        regions = parser.parse(image, hole)
+        raw = generator(image, hole, regions).image
+        styles = generator.styles(image * (1 - hole), hole, regions)
+    repaired = quantise(composite(raw, image, hole))[0].permute(1, 2, 0).numpy()
+    return repaired, regions[0].numpy(), styles[0].numpy()
+
+
+def drawn(built: Path, about: dict, number: int = 0) -> np.ndarray:
+    with Image.open(built / "html" / "_static" / "repair" / about["faces"][number]["file"]) as file:
+        return np.asarray(file)
+
+
+def picture_file(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+# --- what is beside the page ----------------------------------------------------------------------------------------
+
+
+def test_the_networks_are_small_enough_and_the_page_knows_what_it_loads(built, about):
+    folder = built / "html" / "_static" / "repair"
+    sizes = {name: (folder / path).stat().st_size for name, path in about["files"].items()}
+    assert sizes["generator"] + sizes["parser"] < repair_page.LIMIT == 30_000_000
+    assert about["bytes"] == sum(sizes.values())
+    assert (folder / about["runtime"]).is_file()
+    assert [region["name"] for region in about["regions"]] == ["other", *REGIONS]
+    assert [region["colour"] for region in about["regions"]] == list(REGION_COLOURS)
+    files = repair_page.networks(ROOT, built)
+    for name in ("generator", "parser"):
+        record = json.loads(files[name].with_suffix(".json").read_text(encoding="utf-8"))
+        assert about[name]["weights_sha256"] == record["sha256"]
+
+
+def test_networks_are_exported_once_and_again_when_weights_change(built, about, tmp_path):
+    before = (built / "repair" / "generator.onnx").stat().st_mtime_ns
+    repair_page.make(ROOT, built / "repair")
+    assert (built / "repair" / "generator.onnx").stat().st_mtime_ns == before
+    files = repair_page.networks(ROOT, built)
+    assert repair_page.key(ROOT, files) == about["key"]
+    (tmp_path / "other").write_bytes(files["generator"].read_bytes() + b"!")
+    assert repair_page.key(ROOT, files | {"generator": tmp_path / "other"}) != about["key"]
+
+
+# --- paint and repair -----------------------------------------------------------------------------------------------
+
+
+def test_a_painted_hole_is_repaired_as_pytorch_does_it(site, built, about, tmp_path):
+    tab, size = opened(site), about["size"]
+    assert not any(url.endswith((".onnx", ".gz", "repair_worker.js")) for url in tab.asked), (
+        "loaded without being asked"
+    )
+    paint(tab, (0.35, 0.4), (0.6, 0.55))
+    found = repair(tab, size)
+    asked = {url.removeprefix(site.address) for url in tab.asked}
+    assert {"_static/repair/generator.onnx", "_static/repair/parser.onnx", "_static/repair_worker.js"} <= asked
+    inside = found["hole"] == 1
+    assert 0.02 < inside.mean() < 0.3
+    assert inside[int(0.4 * size), int(0.35 * size)]
+    assert inside[int(0.55 * size), int(0.6 * size)]
+    # Known pixels are the picture's; the hole is what PyTorch makes of it.
+    assert np.array_equal(found["before"][..., :3], drawn(built, about))
+    assert np.array_equal(found["after"][~inside], found["before"][~inside])
+    assert (found["after"][..., 3] == 255).all()
+    repaired, regions, styles = by_torch(built, found)
+    error = np.square(found["after"][inside][:, :3] - repaired[inside]).mean()
+    psnr = 10 * np.log10(255**2 / max(error, 1e-9))
+    agree = (found["regions"] == regions).mean()
+    assert agree > 0.995
+    assert psnr > 40, f"{psnr:.1f} dB"
+    matrix = np.array(found["styles"]).reshape(styles.shape)
+    np.testing.assert_allclose(matrix, styles, atol=0.05 * np.abs(styles).max())
+    # What is shown.
+    names = [about["regions"][i]["name"] for i in np.unique(found["regions"])]
+    assert part(tab, "legend").locator("li").all_text_contents() == names
+    assert part(tab, "columns").locator("span").all_text_contents() == [*REGIONS, "whole face"]
+    for name in ("before", "after", "regions", "styles"):
+        assert part(tab, name).is_visible()
+    assert names[0] in part(tab, "regions").get_attribute("aria-label")
+    assert part(tab, "status").text_content().startswith("Repaired in ")
+    # Without a connection it works on, and asks for nothing.
+    asked = len(tab.asked)
+    tab.context.set_offline(True)
+    paint(tab, (0.5, 0.7))
+    again = repair(tab, size)
+    assert again["hole"].sum() > found["hole"].sum()
+    assert len(tab.asked) == asked
+    print(f"size {size}, {psnr:.1f} dB, regions {agree:.2%}, first {found['seconds']:.2f} s, {again['seconds']:.2f} s")
+    # The file that is taken home is what is shown.
+    with tab.expect_download() as download:
+        part(tab, "download").click()
+    assert download.value.suggested_filename == "repaired.png"
+    download.value.save_as(tmp_path / "repaired.png")
+    with Image.open(tmp_path / "repaired.png") as file:
+        assert np.array_equal(np.asarray(file.convert("RGBA")), again["after"])
+    assert site.complaints == []
+    tab.context.close()
+
+
+def test_before_and_after_are_laid_over_each_other(tab, about):
+    paint(tab, (0.5, 0.5))
+    repair(tab, about["size"])
+    clip = "e => e.style.clipPath"
+    assert part(tab, "after").evaluate(clip).startswith("inset(0px 0%")
+    part(tab, "wipe").focus()
+    part(tab, "wipe").press("Home")
+    assert "100%" in part(tab, "after").evaluate(clip)
+
+
+def test_strokes_are_taken_back_and_the_hole_is_cleared(tab):
+    assert share(tab) == "Nothing is painted yet."
+    assert part(tab, "undo").is_disabled()
+    assert part(tab, "clear").is_disabled()
+    first = paint(tab, (0.3, 0.3), (0.5, 0.3))
+    second = paint(tab, (0.3, 0.7), (0.7, 0.7))
+    assert first != second
+    part(tab, "undo").click()
+    assert share(tab) == first
+    paint(tab, (0.3, 0.7), (0.7, 0.7))
+    part(tab, "clear").click()
+    assert share(tab) == "Nothing is painted yet."
+    part(tab, "undo").click()
+    assert share(tab) == second
+    part(tab, "erase").click()
+    assert part(tab, "erase").get_attribute("aria-pressed") == "true"
+    assert paint(tab, (0.3, 0.7), (0.7, 0.7)) == first
+
+
+def test_the_brush_has_a_size(tab):
+    small = paint(tab, (0.5, 0.5))
+    part(tab, "undo").click()
+    part(tab, "brush").fill("24")
+    large = paint(tab, (0.5, 0.5))
+    percent = [int(text.split("covers ")[1].split("%")[0].replace("less than ", "")) for text in (small, large)]
+    assert percent[1] > 4 * percent[0]
+
+
+def test_painting_with_the_keyboard_alone(tab, about):
+    point(tab, 0, 0)
+    part(tab, "stage").focus()
+    top = tab.evaluate("scrollY")
+    for _ in range(4):
+        tab.keyboard.press("ArrowUp")
+    assert share(tab) == "Nothing is painted yet."
+    tab.keyboard.down(" ")
+    for _ in range(6):
+        tab.keyboard.press("ArrowRight")
+    tab.keyboard.up(" ")
+    painted = share(tab)
+    assert painted.startswith("The hole covers")
+    assert abs(tab.evaluate("scrollY") - top) < 10, "the page moved"
+    assert tab.url.endswith(PAGE)
+    tab.keyboard.press("Control+z")
+    assert share(tab) == "Nothing is painted yet.", "one stroke, from key down to key up"
+    tab.keyboard.press(" ")
+    assert share(tab) not in (painted, "Nothing is painted yet.")
+    found = repair(tab, about["size"])
+    y, x = (axis.mean() / about["size"] for axis in np.nonzero(found["hole"]))
+    assert x > 0.5 > y
+
+
+def test_painting_with_a_finger(tab):
+    session = tab.context.new_cdp_session(tab)
+    session.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    x, y = point(tab, 0.3, 0.4)
+    top = tab.evaluate("scrollY")
+    session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for step in range(1, 6):
+        moved = [{"x": x + 10 * step, "y": y + 10 * step}]
+        session.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": moved})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert share(tab).startswith("The hole covers")
+    session.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    assert abs(tab.evaluate("scrollY") - top) < 10, "the page moved instead"
+
+
+def test_repair_without_a_hole_says_what_to_do(tab):
+    part(tab, "go").click()
+    assert "Paint a hole first" in part(tab, "status").text_content()
+    assert not any(url.endswith(".onnx") for url in tab.asked)
+
+
+def test_a_network_that_does_not_arrive_can_be_asked_for_again(site, about):
+    tab = opened(site)
+    paint(tab, (0.5, 0.5))
+    tab.context.route("**/generator.onnx", lambda route: route.abort())
+    part(tab, "go").click()
+    tab.wait_for_selector("#repair .fr-error")
+    assert "That did not work" in part(tab, "status").text_content()
+    tab.context.unroute("**/generator.onnx")
+    part(tab, "go").click()
+    part(tab, "result").wait_for(timeout=60_000)
+    assert part(tab, "status").text_content().startswith("Repaired in ")
+    tab.context.close()
+
+
+# --- pictures of the reader's ---------------------------------------------------------------------------------------
+
+GIVE = """([how, bytes]) => {
+    const file = new File([new Uint8Array(bytes)], "own.png", {type: "image/png"});
+    const data = new DataTransfer();
+    data.items.add(file);
+    const made = how === "drop" ? new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true})
+        : new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true});
+    document.getElementById("repair").dispatchEvent(made);
+}"""
+
+
+@pytest.mark.parametrize("how", ["file", "drop", "paste"])
+def test_a_picture_of_ones_own_is_framed_and_stays_here(tab, built, about, how):
+    size = about["size"]
+    wide = np.concatenate([drawn(built, about, number) for number in (0, 1)], axis=1)
+    asked = len(tab.asked)
+    if how == "file":
+        part(tab, "file").set_input_files({"name": "own.png", "mimeType": "image/png", "buffer": picture_file(wide)})
+    else:
+        tab.evaluate(GIVE, [how, list(picture_file(wide))])
+    part(tab, "frame").wait_for()
+    assert part(tab, "go").is_disabled()
+    assert f"{2 * size} x {size} pixels" in part(tab, "status").text_content()
+    part(tab, "across").fill("100")  # the right half
+    part(tab, "use").click()
+    assert len(tab.asked) == asked
+    paint(tab, (0.5, 0.5))
+    found = repair(tab, size)
+    assert np.array_equal(found["before"][..., :3], wide[:, size:])
+    assert part(tab, "reframe").is_visible()
+
+
+def test_the_frame_is_moved_and_scaled(tab, built, about):
+    size = about["size"]
+    picture = np.zeros((2 * size, 2 * size, 3), np.uint8)
+    picture[:size, :size] = 200, 0, 0  # the upper left quarter
+    buffer = picture_file(picture)
+    part(tab, "file").set_input_files({"name": "own.png", "mimeType": "image/png", "buffer": buffer})
+    part(tab, "frame").wait_for()
+    part(tab, "stage").focus()
+    for _ in range(16):
+        tab.keyboard.press("+")  # 1.05 ** 16 > 2: a quarter of the picture fills the frame
+    for key in ("ArrowUp", "ArrowLeft"):
+        for _ in range(10):
+            tab.keyboard.press(key)
+    x, y = point(tab, 0.5, 0.5)
+    tab.mouse.move(x, y)
+    tab.mouse.down()
+    tab.mouse.move(x + 300, y + 300, steps=3)  # as far as it goes
+    tab.mouse.up()
+    part(tab, "use").click()
+    paint(tab, (0.5, 0.5))
+    before = repair(tab, size)["before"]
+    assert np.abs(before[: size // 2, : size // 2, :3].astype(int) - (200, 0, 0)).max() <= 1
+
+
+def test_a_file_that_is_no_picture_is_refused(tab):
+    part(tab, "file").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"not a picture"})
+    tab.wait_for_selector("#repair .fr-error")
+    assert "cannot read that file" in part(tab, "status").text_content()
+    assert part(tab, "paint").is_visible()
+
+
+# --- for everyone ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_telephone(site, about, scheme):
+    tab = opened(site, viewport=PHONE, scheme=scheme)
+    paint(tab, (0.5, 0.5))
+    repair(tab, about["size"])
+    assert tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    edges = "all => all.map(e => e.getBoundingClientRect()).filter(b => b.width).map(b => [b.left, b.right])"
+    for left, right in tab.locator("#repair canvas, #repair button, #repair input").evaluate_all(edges):
+        assert left >= 0
+        assert right <= PHONE["width"]
+    assert site.complaints == []
+    tab.context.close()
+
+
+def test_everything_has_a_name(tab):
+    nameless = """all => all.filter(e => !(e.getAttribute("aria-label") || e.alt || e.closest("label")
+        || (e.tagName === "BUTTON" && (e.textContent.trim() || e.querySelector("img[alt]"))))).map(e => e.outerHTML)"""
+    shown = "#repair input, #repair button, #repair progress, #repair img, #repair canvas[role=application]"
+    assert tab.locator(shown).evaluate_all(nameless) == []
+    assert part(tab, "status").get_attribute("aria-live") == "polite"
+    assert tab.locator("#repair script").count() == 0, "scripts stand in files"
