@@ -1,6 +1,6 @@
 """Find a face in a photograph, and cut it out the way the generator has seen faces: CelebA-HQ's framing.
 
-The detector is scikit-image's cascade of local binary patterns (Ahonen et al., 2004; Viola and Jones, 2001), trained
+The detector is scikit-image's cascade of local binary patterns (Viola and Jones, 2004; Ahonen et al., 2006), trained
 on frontal faces; its file is part of that package. It looks at the photograph with the hole filled classically,
 never at what lies under the hole.
 """
@@ -25,14 +25,15 @@ Medians over the first 400 training faces of the 256-pixel CelebAMask-HQ (`tests
 the faces are at hand). In the middle half of the faces the box's side is between 0.62 and 0.67."""
 
 TILTS = (-20.0, 20.0, -40.0, 40.0)
-"""Degrees by which the photograph is turned to look for faces, if none is found upright."""
+"""Degrees by which the photograph is turned to look for faces, if none is likely upright."""
 
 
 SCALES = (1.0, 0.94, 0.88)
 """Sizes at which a doubtful photograph is looked at: a face is seen at all of them, a chance likeness at one."""
 
-CLEAR, ENOUGH = 8, 3
-"""Windows of the detector that must agree on a face: at one size, and at all of :data:`SCALES` together."""
+CLEAR, LIKELY, ENOUGH = 8, 10, 3
+"""Windows of the detector that must agree on a face: at one size; at all of :data:`SCALES` together; and there, if
+nothing better is found in a turned photograph."""
 
 
 class Look(NamedTuple):
@@ -194,7 +195,7 @@ def owners(frames: Sequence[Frame], rows: np.ndarray, columns: np.ndarray) -> np
 def find_faces(photo: np.ndarray, hole: np.ndarray) -> list[Box]:
     """Faces whose frame the hole touches; if there is none of these, other faces of the photograph.
 
-    If none is clear, the likeliest, looked for at several sizes, small ones near the hole too; or else tilted ones.
+    If none is clear, the likeliest, looked for at several sizes, small ones near the hole and tilted ones too.
 
     Args:
         photo: (H, W, 3) uint8 RGB, upright. What lies under the hole is not looked at.
@@ -214,10 +215,13 @@ def find_faces(photo: np.ndarray, hole: np.ndarray) -> list[Box]:
     if clear:
         return [box for _, box in clear]
     upright = [(ALL, 0.0)] + [(SMALL, 0.0)] * (max(hole.shape) > ALL.longest)
+    doubtful: list[tuple[int, Box]] = []
     for looks in (upright, [(ALL, tilt) for tilt in TILTS]):
-        doubtful = touched([f for look, tilt in looks for f in _look(photo, hole, look, SCALES, tilt)], ENOUGH)
-        if doubtful:
-            return [max(doubtful, key=lambda f: f[0])[1]]
+        doubtful += touched([f for look, tilt in looks for f in _look(photo, hole, look, SCALES, tilt)], ENOUGH)
+        if any(votes >= LIKELY for votes, _ in doubtful):
+            break
+    if doubtful:
+        return [max(doubtful, key=lambda f: f[0] * f[1].width ** 2)[1]]  # chance likenesses are small
     return [box for votes, box in first if votes >= CLEAR]
 
 
