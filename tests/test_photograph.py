@@ -16,8 +16,9 @@ from skimage import data
 import faceinpaint
 from faceinpaint import cli, framing, photograph, trained, weights
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
-from faceinpaint.faces.toy import draw
+from faceinpaint.faces.toy import draw, toy_faces
 from faceinpaint.framing import Box
+from faceinpaint.masks import drawn_holes
 from faceinpaint.metrics import psnr, ssim
 from faceinpaint.photograph import Repairer, comparison, inpaint
 from faceinpaint.presets import preset
@@ -432,7 +433,7 @@ def test_the_comparison_shows_all_four(runs: Path) -> None:
 # --------------------------------------------------------------------------------------------------- a real photograph
 
 
-def test_the_reference_figures_of_a_real_photograph() -> None:
+def test_the_reference_figures_of_a_real_photograph(monkeypatch: pytest.MonkeyPatch) -> None:
     """scikit-image's portrait of Eileen Collins (NASA, public domain), with the weights that come with the repository.
 
     Made by ``python tools/portrait.py``; made again whenever the weights change.
@@ -440,7 +441,7 @@ def test_the_reference_figures_of_a_real_photograph() -> None:
     entries = trained.listed()
     if not entries:
         pytest.skip("no trained weights come with the repository yet")
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "tools"))
     import portrait
 
     record = json.loads(portrait.RECORD.read_text(encoding="utf-8"))
@@ -460,3 +461,21 @@ def test_the_measures_of_the_reference_figures() -> None:
     hole[..., 8:16, 8:16] = 1
     assert psnr(flat, flat + hole * 10, hole).item() == pytest.approx(28.13, abs=0.01)
     assert ssim(flat, flat).item() == pytest.approx(1)
+
+
+def test_hard_faces_are_told_by_their_maps(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "tools"))
+    import hard_faces
+
+    labels = np.zeros((40, 40), np.uint8)
+    labels[5:35, 10:30] = 1  # skin
+    labels[15:20, 18:22] = 2  # nose, in the middle
+    assert hard_faces.turn(labels) == pytest.approx(0)
+    assert hard_faces.turn(np.roll(labels == 2, 6, 1) * 2 + (labels > 0) * (np.roll(labels == 2, 6, 1) == 0)) > 0.25
+    hole = np.zeros((40, 40), np.uint8)
+    hole[:20] = 1
+    assert hard_faces.lost(labels, hole) == pytest.approx(0.5)
+    faces, holes = toy_faces(12, 32, "test"), drawn_holes(12, 32, "test")
+    groups = hard_faces.measure(Repairer.load(runs / "ours"), faces, holes)
+    assert groups["all"]["faces"] == 12
+    assert all(group["faces"] >= 5 and 0 < group["psnr_hole"] < 60 for group in groups.values())
