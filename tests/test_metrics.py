@@ -545,3 +545,12 @@ def test_without_clean_fid_the_remedy_is_named(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(WeightsError, match="clean-fid is not installed") as caught:
         metrics.fid_cleanfid(tmp_path, tmp_path, tmp_path / "inception.pt")
     assert "pip install" in caught.value.remedy
+
+
+def test_subsets_of_the_kernel_distance_hold_a_thousand_and_follow_seed_zero() -> None:
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(1003, 2)), rng.normal(size=(1002, 2)) + 0.1
+    found = kid(x, y, subsets=1)
+    assert found == kid(x, y, subsets=1, subset_size=1000, seed=0)
+    assert found != kid(x, y, subsets=1, subset_size=1001)
+    assert found != kid(x, y, subsets=1, seed=1)
