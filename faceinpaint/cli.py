@@ -197,6 +197,9 @@ def evaluate(
     holes: Holes = "drawn",
     pairs: Annotated[Path | None, typer.Option(help="CSV of test pairs; default: each test face once a bin.")] = None,
     preset: PresetName = "smoke",
+    parser: Annotated[
+        Path | None, typer.Option(help="Run of a parser: measure with the map that it predicts, not with the true one.")
+    ] = None,
     cache: Cache = None,
     weights: Weights = "auto",
     inception: Annotated[Path | None, typer.Option(help="clean-fid's Inception file, for FID and KID proper.")] = None,
@@ -207,6 +210,8 @@ def evaluate(
     """Measure a trained generator, or one of the two floors, on the test pairs.
 
     Example: `faceinpaint evaluate mean-fill --preset smoke --out out/mean-fill.json`
+
+    Without the oracle: `faceinpaint evaluate runs/ours --parser runs/parser --out out/ours-predicted.json`
     """
     from faceinpaint.backbones import load_backbone
     from faceinpaint.evaluate import Row, evaluate, load_generator, repairer
@@ -218,6 +223,8 @@ def evaluate(
     accelerator = _accelerator(device)  # before anything is read, as all that can be refused at once
     chosen = METHODS.get(run)
     if chosen is not None and chosen.critic is None:
+        if parser is not None:
+            raise ConfigError(f"{run} looks at no parsing map", "Leave --parser out")
         row = Row(run, chosen.title, run, chosen.generator(), find(preset))
         seed = 0
     else:
@@ -225,9 +232,19 @@ def evaluate(
         chosen = repairer(config, run)
         reads = chosen.uses_map and config.merge != "none"
         seed = config.seed
+        guess: tuple[Any, Any] = (None, None)
+        if parser is not None:
+            if not reads:
+                raise ConfigError("these weights look at no parsing map", "Leave --parser out", run)
+            tool, how, told = load_generator(parser)
+            if how.method != PARSER.name or how.merge != config.merge:
+                problem = f"these are the weights of a {how.method}, merge {how.merge}"
+                raise ConfigError(problem, f"Name those of a parser, merge {config.merge}", parser)
+            guess = tool, told
         row = Row(
-            out.stem, chosen.title, chosen.name, network, config.preset, config.merge, "true" if reads else None, about
-        )
+            out.stem, chosen.title, chosen.name, network, config.preset, config.merge,
+            ("predicted" if parser else "true") if reads else None, about, *guess,
+        )  # fmt: skip
     sources = Sources(faces, holes, order, not black_is_hole, pairs, weights, inception)
     test = sources.test(row.preset, cache or out.parent / "cache", seed, progress=True)
     lpips = load_backbone("alexnet", weights)

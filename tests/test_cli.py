@@ -204,6 +204,19 @@ def test_training_measuring_and_repairing_as_in_the_examples(call: Call, trained
     record = json.loads((tmp_path / "records" / "ours.json").read_text())
     assert (record["key"], record["map"], record["size"], record["test"]["pairs"]) == ("ours", "true", 32, 12)
 
+    assert call("train", "parser", "--out", "runs/parser", *TINY).code == 0
+    guessed = call("evaluate", "runs/ours", "--parser", "runs/parser", "--out", "records/guessed.json")
+    assert guessed.code == 0, guessed
+    other = json.loads((tmp_path / "records" / "guessed.json").read_text())
+    assert (other["map"], other["parser"]["config"]["method"]) == ("predicted", "parser")
+    assert other["images"] != record["images"]
+    refused = call("evaluate", "runs/ours", "--parser", "runs/ours", "--out", "records/none.json")
+    assert refused.code == 2
+    assert "weights of a facial-style" in refused.err
+    refused = call("evaluate", "mean-fill", "--parser", "runs/parser", "--out", "records/none.json")
+    assert refused.code == 2
+    assert not (tmp_path / "records" / "none.json").exists()
+
     image, labels = draw(7, 50)
     hole = np.zeros((50, 50), np.uint8)
     hole[20:30, 10:40] = 255
