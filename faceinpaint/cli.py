@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from faceinpaint import __version__
-from faceinpaint.errors import ConfigError, FaceInpaintError, refusal
+from faceinpaint.errors import ConfigError, DataError, FaceInpaintError, refusal
 
 # Each command imports what it needs: torch takes seconds, and --help should not.
 
@@ -215,7 +215,7 @@ def evaluate(
     """
     from faceinpaint.backbones import load_backbone
     from faceinpaint.evaluate import Row, evaluate, load_generator, repairer
-    from faceinpaint.methods import METHODS
+    from faceinpaint.methods import METHODS, PARSER
     from faceinpaint.presets import preset as find
     from faceinpaint.reproduce import Sources
     from faceinpaint.weights import write_json
@@ -393,6 +393,8 @@ def inpaint(
     folder = photo.is_dir()
     if folder and boxes not in (None, "whole"):
         raise ConfigError("one box does not fit a folder of photographs", "Repair that photograph alone", photo)
+    if not photo.exists():
+        raise DataError("there is no such file", "Check the name", photo)
     jobs = list(jobs_of(photo, hole, out, parsing, compare)) if folder else []
     tool = Repairer.load(weights, parser, _accelerator(device))
     console = Console(stderr=True, soft_wrap=True)

@@ -114,9 +114,9 @@ def find(name: str | Path | None = None, parser: str | Path | None = None, folde
                 raise CheckpointError("these are not the weights of the list", "Restore them from the repository", path)
         return Found(files[0], _file(parser) or (files[1] if entry.parser else None), str(entry), entry)
     path = Path(str(name))
-    if not path.exists() and entries:
-        known = ", ".join(entries)
-        raise CheckpointError("there are no such weights", f"Name a file, the folder of a run, or one of {known}", path)
+    if not path.exists():
+        known = f", or one of {', '.join(entries)}" if entries else ""
+        raise CheckpointError("there are no such weights", f"Name a file or the folder of a run{known}", path)
     generator = _file(path) or path
     beside = generator.with_name("parser.safetensors"), generator.parent.parent / "parser" / "generator.safetensors"
     return Found(generator, _file(parser) or next((p for p in beside if p.is_file()), None), str(path))
