@@ -31,7 +31,7 @@ def ask(service: str) -> dict[str, Any]:
         packages = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError):
         problem = (done.stderr.strip().splitlines() or ["no answer"])[-1]
-        return {"service": service, "known": 0, "unknown": None, "weaknesses": [], "problem": problem[:300]}
+        return {"service": service, "known": 0, "unknown": None, "weaknesses": [], "problem": problem.partition(":")[0]}
     known = [package for package in packages if "skip_reason" not in package]
     weak = [f"{p['name']} {p['version']}: {w['id']}" for p in known for w in p["vulns"]]
     return {"service": service, "known": len(known), "unknown": len(packages) - len(known), "weaknesses": weak}
