@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -56,9 +57,12 @@ def build(
             shutil.rmtree(made / old, ignore_errors=True)
         if subprocess.run(command, env=environment).returncode:
             raise SystemExit("the book was not built: see above")
-        for page in (made / "html").rglob("*.html"):
-            if "_static" not in page.parts:  # where themes keep templates
-                page.write_text(protect(page.read_text(encoding="utf-8")), encoding="utf-8")
+        # Where themes keep templates there are no pages. The search page reads the others, with their handlers.
+        pages = [page for page in (made / "html").rglob("*.html") if "_static" not in page.parts]
+        texts = {page: page.read_text(encoding="utf-8") for page in pages}
+        handlers = {code for text in texts.values() for code in _Inside(text).handlers}
+        for page, text in texts.items():
+            page.write_text(protect(text, handlers if page.name == "search.html" else ()), encoding="utf-8")
     return made / "html" / "index.html"
 
 
@@ -87,19 +91,23 @@ class _Inside(HTMLParser):
         self._open = False
 
 
-def protect(page: str) -> str:
+def protect(page: str, handlers: Iterable[str] = ()) -> str:
     """A page with a content security policy: it loads nothing but the book's own files and runs only its own scripts.
 
     Scripts and event handlers that stand in the page itself are allowed by their sha256, so that no other will run.
     WebAssembly may be compiled, for networks that run in the page. Where Jupyter widgets stand in a page, which are in
     none of the book's own, scripts may be made of strings as well: the widgets' library needs it.
+
+    Args:
+        page: HTML.
+        handlers: of other pages, which this one may read.
     """
     inside = _Inside(page)
+    handlers = {*inside.handlers, *handlers}
     digests = {
-        base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-        for code in (*inside.scripts, *inside.handlers)
+        base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in (*inside.scripts, *handlers)
     }
-    script = ["'self'", "'wasm-unsafe-eval'", *(["'unsafe-hashes'"] if inside.handlers else [])]
+    script = ["'self'", "'wasm-unsafe-eval'", *(["'unsafe-hashes'"] if handlers else [])]
     if "application/vnd.jupyter.widget-view+json" in page:
         script.append("'unsafe-eval'")
     script += [f"'sha256-{digest}'" for digest in sorted(digests)]
