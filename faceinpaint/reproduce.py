@@ -240,9 +240,9 @@ def _reproduce(
             )  # fmt: skip
             weights.write_json(record, found)
             bar.remove_task(task)
-    kept = table.read_logs([out / "records"])
-    logs = kept | {name: thinned_log(out / "runs" / name / "log.jsonl") for name in configs}
-    if logs != kept:
+    before = table.read_logs([out / "records"])
+    logs = before | {name: thinned_log(out / "runs" / name / "log.jsonl") for name in configs}
+    if logs != before:
         weights.write_json(out / "records" / table.LOGS, {"kind": "logs", "logs": logs})
     records = table.read_records([out / "records" / f"{row.key}.json" for row in rows])
     paths = table.write(records, out) + write_plots(records, out, logs)
