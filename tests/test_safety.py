@@ -172,7 +172,8 @@ def test_no_command_opens_a_socket_unless_asked(
     image, labels = draw(5, 48)
     for name, array in (("photo", image), ("labels", labels), ("hole", np.eye(48, dtype=np.uint8) * 255)):
         Image.fromarray(array).save(tmp_path / f"{name}.png")
-    command(monkeypatch, "inpaint photo.png --hole hole.png --parsing labels.png --box whole --weights run --out out.png")
+    files = "photo.png --hole hole.png --parsing labels.png --out out.png"
+    command(monkeypatch, f"inpaint {files} --box whole --weights run")
     assert (tmp_path / "out.png").exists()
     assert json.loads((tmp_path / "records" / "run.json").read_text())["kind"] == "evaluation"
     assert no_network == []
