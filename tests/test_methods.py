@@ -616,3 +616,15 @@ def test_parser_loss_is_the_cross_entropy_of_its_regions() -> None:
 @pytest.mark.parametrize("field", dataclasses.fields(Method))
 def test_every_part_of_a_method_is_described(field: dataclasses.Field) -> None:
     assert f"{field.name}:" in Method.__doc__ or f"{field.name}," in Method.__doc__
+
+
+def test_the_parsers_loss_weighs_regions_by_the_inverse_root_of_their_share() -> None:
+    draw = torch.Generator().manual_seed(0)
+    scores = torch.randn(2, 3, 8, 8, generator=draw)
+    regions = torch.zeros(2, 8, 8, dtype=torch.uint8)
+    regions[:, 2:6, 2:6], regions[0, 0, 0] = 1, 2
+    batch = Batch(torch.zeros(2, 3, 8, 8), torch.zeros(2, 1, 8, 8), regions, torch.zeros(2, 1, 1, 1))
+    terms = PARSER.generator_loss(Step(batch, Output(scores), None, None, torch.mean, {}))
+    shares = torch.tensor([(regions == i).float().mean() for i in range(3)])
+    expected = F.cross_entropy(scores, regions.long(), weight=shares**-0.5)
+    torch.testing.assert_close(terms["cross_entropy"], expected)
