@@ -860,9 +860,14 @@ def paint(
         "const b=d.bins.find((_,i)=>n>d.edges[i]&&n<=d.edges[i+1]);"
         "f.querySelector('output').textContent='hole fraction '+n.toFixed(2)+', '+(b?'bin '+b:'in none of the bins')"
     )
+    # A fast mouse skips squares between two events: all on the line from the last one are painted.
     drag = (
-        "if(event.buttons&1&&event.pointerType=='mouse'){[event.target,event.relatedTarget].forEach(c=>{"
-        "if(c&&c.type=='checkbox'&&c.parentNode==this)c.checked=true});this.dispatchEvent(new Event('input'))}"
+        "const q=[...this.children],n=Math.sqrt(q.length),b=q.indexOf(event.target);"
+        "if(event.buttons&1&&event.pointerType=='mouse'&&b>=0){"
+        "const o=q.indexOf(event.relatedTarget),a=o<0?b:o,y=a/n|0,x=a%n,v=(b/n|0)-y,u=b%n-x,"
+        "m=Math.max(Math.abs(u),Math.abs(v),1);"
+        "for(let k=0;k<=m;k++)q[Math.round(y+v*k/m)*n+Math.round(x+u*k/m)].checked=true;"
+        "this.dispatchEvent(new Event('input'))}"
     )
     body = (
         f'<div class="fi-grid" style="grid-template-columns:repeat(2,minmax(0,16rem))">'

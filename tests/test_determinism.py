@@ -166,7 +166,7 @@ def test_a_reproduction_run_twice_gives_the_same_table(tmp_path: Path) -> None:
         lines = [line.rpartition(",")[0] for line in (out / "table.csv").read_text().splitlines()]  # without minutes
         found.append((records, weights, lines, (out / "test_pairs.csv").read_bytes()))
     assert found[0] == found[1]
-    assert len(found[0][0]) == 5  # with the parser's
+    assert len(found[0][0]) == 6  # with the parser's and the logs of training
     assert len(found[0][1]) == 3
 
 
