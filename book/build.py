@@ -57,6 +57,7 @@ def build(
             shutil.rmtree(made / old, ignore_errors=True)
         if subprocess.run(command, env=environment).returncode:
             raise SystemExit("the book was not built: see above")
+        _lead_in(made / "html")
         # Where themes keep templates there are no pages. The search page reads the others, with their handlers.
         pages = [page for page in (made / "html").rglob("*.html") if "_static" not in page.parts]
         texts = {page: page.read_text(encoding="utf-8") for page in pages}
@@ -64,6 +65,13 @@ def build(
         for page, text in texts.items():
             page.write_text(protect(text, handlers if page.name == "search.html" else ()), encoding="utf-8")
     return made / "html" / "index.html"
+
+
+def _lead_in(html: Path) -> None:
+    """Name the icon in the page that leads to the first one: a browser would ask for ``favicon.ico`` otherwise."""
+    first = html / "index.html"
+    icon = '<meta charset="utf-8"><link rel="icon" href="_static/favicon.svg">\n'
+    first.write_text(icon + first.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 class _Inside(HTMLParser):

@@ -215,9 +215,10 @@ def evaluate(
     """
     from faceinpaint.backbones import load_backbone
     from faceinpaint.evaluate import Row, evaluate, load_generator, repairer
-    from faceinpaint.methods import METHODS, PARSER
+    from faceinpaint.methods import METHODS
     from faceinpaint.presets import preset as find
     from faceinpaint.reproduce import Sources
+    from faceinpaint.trained import load_parser
     from faceinpaint.weights import write_json
 
     accelerator = _accelerator(device)  # before anything is read, as all that can be refused at once
@@ -236,10 +237,10 @@ def evaluate(
         if parser is not None:
             if not reads:
                 raise ConfigError("these weights look at no parsing map", "Leave --parser out", run)
-            tool, how, told = load_generator(parser)
-            if how.method != PARSER.name or how.merge != config.merge:
-                problem = f"these are the weights of a {how.method}, merge {how.merge}"
-                raise ConfigError(problem, f"Name those of a parser, merge {config.merge}", parser)
+            tool, how, told = load_parser(parser)
+            if how.merge != config.merge:
+                problem = f"the parser was trained with merge {how.merge}, the generator with {config.merge}"
+                raise ConfigError(problem, "Use two that were trained with the same", parser)
             guess = tool, told
         row = Row(
             out.stem, chosen.title, chosen.name, network, config.preset, config.merge,

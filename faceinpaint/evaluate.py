@@ -112,13 +112,11 @@ def load_generator(path: str | Path) -> tuple[nn.Module, Config, dict[str, Any]]
         CheckpointError: the file is missing, damaged, or does not fit its configuration.
         ConfigError: the configuration is not valid.
     """
-    path = Path(path)
-    if path.is_dir():
-        if not (path / "generator.safetensors").exists():
-            raise CheckpointError(
-                "the folder holds no generator.safetensors", "Finish the training, or name another folder", path
-            )
-        path = path / "generator.safetensors"
+    folder, path = Path(path), weights.trained_file(path)
+    if folder.is_dir() and not path.exists():
+        raise CheckpointError(
+            "the folder holds no generator.safetensors", "Finish the training, or name another folder", folder
+        )
     tensors, about = weights.load(path)
     if not isinstance(about.get("config"), dict):
         raise CheckpointError("its JSON does not say how it was trained", "Train again", path.with_suffix(".json"))

@@ -120,7 +120,8 @@ class Repairer:
         found = trained.find(weights, parser)
         generator, config, _ = load_generator(found.generator)
         repairer(config, found.generator)
-        return cls(generator, config, trained.load_parser(found.parser) if found.parser else None, found.about, device)
+        guesser = trained.load_parser(found.parser)[:2] if found.parser else None
+        return cls(generator, config, guesser, found.about, device)
 
     def repair(
         self, photo: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None = None, *, boxes: Boxes = None,

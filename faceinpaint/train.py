@@ -281,7 +281,7 @@ def _train(
     }
     first: dict[str, Tensor] = {}
     if start is not None:
-        source = Path(start) / "generator.safetensors" if Path(start).is_dir() else Path(start)
+        source = weights.trained_file(start)
         first, before = weights.load(source)
         about["start"] = {key: before.get(key) for key in ("sha256", "images", "config", "start")}
     final = out / "generator.safetensors"

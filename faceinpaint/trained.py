@@ -99,6 +99,7 @@ def find(name: str | Path | None = None, parser: str | Path | None = None, folde
         CheckpointError: there are none, or a file is not the one that the list names.
     """
     folder = folder or FOLDER
+    named = None if parser is None else weights.trained_file(parser)
     entries = {entry.name: entry for entry in listed(folder)}
     if name is None and not entries:
         raise CheckpointError(
@@ -112,31 +113,26 @@ def find(name: str | Path | None = None, parser: str | Path | None = None, folde
         for path, sha256 in zip(files, (entry.generator, entry.parser), strict=True):
             if sha256 is not None and weights.read_json(path.with_suffix(".json")).get("sha256") != sha256:
                 raise CheckpointError("these are not the weights of the list", "Restore them from the repository", path)
-        return Found(files[0], _file(parser) or (files[1] if entry.parser else None), str(entry), entry)
+        return Found(files[0], named or (files[1] if entry.parser else None), str(entry), entry)
     path = Path(str(name))
     if not path.exists():
         known = f", or one of {', '.join(entries)}" if entries else ""
         raise CheckpointError("there are no such weights", f"Name a file or the folder of a run{known}", path)
-    generator = _file(path) or path
+    generator = weights.trained_file(path)
     beside = generator.with_name("parser.safetensors"), generator.parent.parent / "parser" / "generator.safetensors"
-    return Found(generator, _file(parser) or next((p for p in beside if p.is_file()), None), str(path))
+    return Found(generator, named or next((p for p in beside if p.is_file()), None), str(path))
 
 
-def _file(place: str | Path | None) -> Path | None:
-    """``generator.safetensors`` of a run's folder; a file as it is."""
-    return None if place is None else Path(place) / "generator.safetensors" if Path(place).is_dir() else Path(place)
-
-
-def load_parser(path: Path) -> tuple[FaceParser, Config]:
-    """A trained parser, ready to use.
+def load_parser(path: str | Path) -> tuple[FaceParser, Config, dict[str, Any]]:
+    """A trained parser, ready to use, with its configuration and training record.
 
     Raises:
         CheckpointError: as :func:`faceinpaint.evaluate.load_generator`, or the weights are not a parser's.
     """
-    network, config, _ = load_generator(path)
+    network, config, about = load_generator(path)
     if not isinstance(network, FaceParser):
         raise CheckpointError(f"these are the weights of a {config.method}", "Name those of a parser", path)
-    return network, config
+    return network, config, about
 
 
 def add(

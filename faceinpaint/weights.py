@@ -106,6 +106,12 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(problem, "Copy it again, or train again", path) from None
 
 
+def trained_file(place: str | Path) -> Path:
+    """Where trained weights lie: ``generator.safetensors`` if a run's folder is named, a file as it is."""
+    place = Path(place)
+    return place / "generator.safetensors" if place.is_dir() else place
+
+
 def fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     """Load tensors into a module.
 

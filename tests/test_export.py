@@ -22,7 +22,7 @@ from faceinpaint.models.parser import FaceParser
 from faceinpaint.presets import preset
 from faceinpaint.regions import REGIONS, merge_classes
 from faceinpaint.train import Config
-from faceinpaint.trained import find, listed
+from faceinpaint.trained import find
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -97,21 +97,21 @@ def check_fifty(source: Path, file: Path) -> float:
     return lowest
 
 
-@pytest.fixture(scope="module")
-def generator(tmp_path_factory) -> tuple[Path, Path]:
-    """A seeded generator at 64, and its file in 16 bits."""
-    folder = tmp_path_factory.mktemp("generator")
-    source = seeded(folder, "facial-style")
+def exported(folder: Path, method: str) -> tuple[Path, Path]:
+    """A seeded network at 64, and its file in 16 bits."""
+    source = seeded(folder, method)
     export_onnx(source, folder / "half.onnx", half=True)
     return source, folder / "half.onnx"
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory) -> tuple[Path, Path]:
+    return exported(tmp_path_factory.mktemp("generator"), "facial-style")
 
 
 @pytest.fixture(scope="module")
 def parser(tmp_path_factory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("parser")
-    source = seeded(folder, "parser")
-    export_onnx(source, folder / "half.onnx", half=True)
-    return source, folder / "half.onnx"
+    return exported(tmp_path_factory.mktemp("parser"), "parser")
 
 
 def test_fifty_repairs_agree_with_pytorch_in_half_precision(generator):
@@ -121,8 +121,6 @@ def test_fifty_repairs_agree_with_pytorch_in_half_precision(generator):
 
 @pytest.mark.slow
 def test_fifty_repairs_by_the_weights_of_the_repository_agree_with_pytorch(tmp_path):
-    if not listed():
-        pytest.skip("the repository holds no trained weights")
     found = find()
     written = export_onnx(found.generator, tmp_path / "generator.onnx", half=True)
     assert (written["trained_on"], written["licence"]) == (found.entry.trained_on, found.entry.licence)
