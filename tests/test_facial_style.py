@@ -548,6 +548,12 @@ def count(parameters: dict[str, nn.Parameter], *marks: str) -> int:
     return sum(p.numel() for name, p in parameters.items() if any(mark in name for mark in marks))
 
 
+def test_without_options_it_has_the_sizes_of_the_patent() -> None:
+    with torch.device("meta"):
+        plain, spelled = FacialStyle(), FacialStyle(64, style_width=64, style_ups=3, n=8, heads="separate")
+    assert [p.shape for p in plain.parameters()] == [p.shape for p in spelled.parameters()]
+
+
 @pytest.mark.parametrize(("heads", "of_heads"), [("separate", 23_685_120), ("shared", 11_842_560)])
 @pytest.mark.parametrize(("mask_channel", "of_mask"), [(False, 0), (True, 576)])
 def test_parameter_counts_at_width_64(heads: str, of_heads: int, mask_channel: bool, of_mask: int) -> None:

@@ -365,6 +365,10 @@ def test_feature_stats_do_not_depend_on_batches(sizes: list[int]) -> None:
     assert np.allclose(accumulated.covariance, np.cov(x.astype(np.float64), rowvar=False), atol=1e-8)
 
 
+def test_two_features_are_enough() -> None:
+    assert FeatureStats().update(np.array([[0.0], [2.0]])).covariance.item() == 2
+
+
 def test_bad_features_are_refused() -> None:
     with pytest.raises(DataError, match="finite"):
         FeatureStats().update(np.full((3, 2), np.nan))
@@ -507,6 +511,13 @@ def test_fid_path_names_what_is_missing(inception: Path, folders: tuple[Path, Pa
         fid_cleanfid(folders[0], tmp_path, inception)
 
 
+@needs_cleanfid
+def test_fid_path_takes_two_pictures(inception: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    for name in ("0.png", "1.png"):
+        (tmp_path / name).write_bytes((folders[0] / name).read_bytes())
+    assert fid_cleanfid(tmp_path, folders[1], inception).count_a == 2
+
+
 def test_repairing_torchvision_twice_does_no_harm() -> None:
     metrics.repair_torchvision()
     metrics.repair_torchvision()
@@ -523,6 +534,7 @@ def test_bootstrap_interval_matches_the_normal_one_and_is_repeatable() -> None:
     assert high == pytest.approx(values.mean() + half, abs=0.03)
     assert (low, high) == bootstrap_interval(torch.from_numpy(values), n=4000)
     assert (low, high) != bootstrap_interval(values, n=4000, seed=1)
+    assert bootstrap_interval(values) == bootstrap_interval(values, n=1000, seed=0)
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=20))
