@@ -237,11 +237,11 @@ def oracle(group: Group) -> str:
     elif gain < 0:
         verdict = "**Even the true map does not help here.**"
     elif kept <= 0:
-        verdict = "**All of the gain is the oracle:** with a map that one could have, nothing of it is left."
+        verdict = "**In PSNR, all of the gain is the oracle:** with a map that one could have, nothing of it is left."
     elif kept >= gain:
-        verdict = "**None of the gain is the oracle:** a guessed map does as well."
+        verdict = "**In PSNR, none of the gain is the oracle:** a guessed map does as well."
     else:
-        verdict = f"**About {1 - kept / gain:.0%} of the gain is the oracle.**"
+        verdict = f"**In PSNR, about {1 - kept / gain:.0%} of the gain is the oracle.**"
     return f"{numbers} {verdict}"
 
 

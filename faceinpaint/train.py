@@ -634,7 +634,8 @@ def device_name(device: torch.device) -> str:
     """What a results record calls a device: the GPU's name, or the CPU with its threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' * (threads > 1)}"
 
 
 def thinned_log(path: Path, points: int = 100) -> list[dict[str, float]]:

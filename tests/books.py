@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -14,13 +13,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from build import build
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
-sys.path.insert(0, str(BOOK))
-
-import chapters  # noqa: E402, F401
-from build import build  # noqa: E402
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import unquote, urldefrag
 
+import chapters
 import nbformat
 import numpy as np
 import pytest
-from books import BOOK, PAGES, ROOT, build, built_book, chapters, tiny_book
-from build import protect
+from books import BOOK, PAGES, ROOT, built_book, tiny_book
+from build import build, protect
 from PIL import Image
 
 from faceinpaint import equations

@@ -62,9 +62,9 @@ def test_the_order_is_compared_with_the_printed_one():
 @pytest.mark.parametrize(
     ("true", "guessed", "none", "verdict"),
     [
-        (25, 22, 21, "About 75% of the gain is the oracle"),
-        (25, 20, 21, "All of the gain is the oracle"),
-        (25, 25.5, 21, "None of the gain is the oracle"),
+        (25, 22, 21, "In PSNR, about 75% of the gain is the oracle"),
+        (25, 20, 21, "In PSNR, all of the gain is the oracle"),
+        (25, 25.5, 21, "In PSNR, none of the gain is the oracle"),
         (20, 20, 21, "Even the true map does not help"),
         (21.1, 20, 21, "can be told from chance"),
     ],

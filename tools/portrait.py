@@ -29,7 +29,7 @@ from faceinpaint.weights import write_json  # noqa: E402
 
 RECORD = ROOT / "data" / "results" / "portrait.json"
 
-HOLES = {"eye": (218, 96, 30, 22), "mouth": (190, 134, 50, 26), "half": (215, 80, 50, 55), "cheek": (180, 118, 24, 26)}
+HOLES = {"eye": (230, 92, 36, 22), "mouth": (190, 134, 50, 26), "half": (215, 80, 50, 55), "cheek": (180, 118, 24, 26)}
 """What is hidden: x, y, width, height in pixels of the 512 x 512 photograph."""
 
 
