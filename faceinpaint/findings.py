@@ -17,7 +17,7 @@ from faceinpaint.masks import BIN_NAMES
 Record = Mapping[str, Any]
 
 ORACLE = ("facial-style", "facial-style-predicted", "facial-style-none")
-"""The three rows that differ in the parsing map alone: the true one, one guessed from the damaged face, none."""
+"""The three rows of one method with three maps: the true one, one guessed from the damaged face, none."""
 
 PRINTED_ORDER = ("context-encoder", "contextual-attention", "gated-conv", "facial-style")
 """Rows of the patent's Table 1, from the lowest PSNR to the highest."""

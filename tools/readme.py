@@ -1,9 +1,10 @@
-"""Put a finished reproduction into the repository: its records and the README's table; of drawn faces, a picture too.
+"""Put a finished reproduction into the repository: its records and its table; of drawn faces, a picture too.
 
     python tools/readme.py out/smoke
     python tools/readme.py out/cpu --name celebahq-64
 
-The records go to ``data/results/NAME/``; the table between the README's markers of that name is written from there.
+The records go to ``data/results/NAME/``. The table, and what it says, are written from there between the markers of
+that name, in the README or in the model card.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from faceinpaint import table
+from faceinpaint import findings, table
 from faceinpaint.evaluate import load_generator
 from faceinpaint.masks import BIN_NAMES, check_pairs, composite
 from faceinpaint.methods import METHODS
@@ -23,22 +24,26 @@ from faceinpaint.regions import merge_classes
 from faceinpaint.reproduce import ROWS, Sources
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = (ROOT / "README.md", ROOT / "data" / "weights" / "README.md")
 MARKS = "<!-- table:begin data/results/{} -->\n", "<!-- table:end -->\n"
 
 
 def readme_table(records: Path) -> str:
-    """The brief table in Markdown, with its notes."""
-    return table.brief(table.read_records([records])).markdown()
+    """The brief table in Markdown, with its notes; before it, where the records are a result, what they say."""
+    group = findings.Group(records.name, tuple(table.read_records([records])))
+    made = table.brief(group.records).markdown()
+    if not group.is_result or not group.by_key.keys() >= set(findings.ORACLE):
+        return made
+    told = findings.against_others(group), findings.order(group), findings.oracle(group)
+    return "\n\n".join((findings.caveat(group), *told, findings.without_oracle(group), made))
 
 
-def with_table(readme: str, name: str, made: str) -> str:
-    """The README's text with what stands between the markers of a name replaced."""
+def with_table(page: str, name: str, made: str) -> str | None:
+    """A page with what stands between the markers of a name replaced; None if it has no such markers."""
     begin = MARKS[0].format(name)
-    before, found, rest = readme.partition(begin)
+    before, found, rest = page.partition(begin)
     _, end, after = rest.partition(MARKS[1])
-    if not (found and end):
-        raise SystemExit(f"README.md has no place for this table; write these two lines there: {begin}{MARKS[1]}")
-    return before + begin + "\n" + made + "\n" + MARKS[1] + after
+    return before + begin + "\n" + made + "\n" + MARKS[1] + after if found and end else None
 
 
 @torch.no_grad()
@@ -82,11 +87,16 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of a finished `faceinpaint reproduce`")
     parser.add_argument("--name", default="smoke", help="what the results are called (default: smoke, of drawn faces)")
     given = parser.parse_args()
-    held, readme = ROOT / "data/results" / given.name, ROOT / "README.md"
-    text = with_table(readme.read_text(encoding="utf-8"), given.name, readme_table(given.out / "records"))
+    held, made = ROOT / "data/results" / given.name, readme_table(given.out / "records")
+    texts = {page: with_table(page.read_text(encoding="utf-8"), given.name, made) for page in PAGES}
+    if not any(texts.values()):
+        marks = "".join(MARKS).format(given.name)
+        raise SystemExit(f"no page has a place for this table; write these two lines into {PAGES[0].name}: {marks}")
     shutil.rmtree(held, ignore_errors=True)
     shutil.copytree(given.out / "records", held)
-    readme.write_text(text, encoding="utf-8")
+    for page, text in texts.items():
+        if text:
+            page.write_text(text, encoding="utf-8")
     if given.name == "smoke":  # no picture is shown that was made of real faces
         picture(given.out, held / "picture.png")
 
