@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import chapters
 import pytest
-from books import DESKTOP, PAGES, PHONE, ROOT, Site, build, built_book, chapters, chromium, tiny_book
+from books import DESKTOP, PAGES, PHONE, ROOT, Site, built_book, chromium, tiny_book
+from build import build
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
