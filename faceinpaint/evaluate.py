@@ -397,10 +397,11 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """Git commit of the library's source, with ``+`` if it has been changed since; None outside a checkout."""
-    here = Path(__file__).resolve().parent
-    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    """Git commit of the checkout, with ``+`` if anything but a record has been changed since; None outside of one."""
+    git = ["git", "-C", str(Path(__file__).resolve().parent)]
+    changed = [*git, "diff", "--quiet", "HEAD", "--", ":(top)", ":(top,exclude)data/results"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        return head + "+" * (subprocess.run(changed, check=False).returncode == 1)
     except (OSError, subprocess.CalledProcessError):
         return None

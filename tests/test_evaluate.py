@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -426,6 +427,27 @@ def test_weights_that_cannot_be_used_are_refused_by_name(kept: Path, tmp_path: P
     (kept / "generator.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match="sha256"):
         load_generator(kept)
+
+
+def test_a_changed_file_marks_the_commit_and_a_record_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=b", *arguments], check=True)
+
+    source, record = tmp_path / "library" / "evaluate.py", tmp_path / "data" / "results" / "a.json"
+    for file in (source, record):
+        file.parent.mkdir(parents=True)
+        file.write_text("1")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    monkeypatch.setattr("faceinpaint.evaluate.__file__", str(source))
+    clean = commit()
+    assert clean is not None
+    assert re.fullmatch("[0-9a-f]{40}", clean)
+    record.write_text("2")
+    assert commit() == clean
+    source.write_text("2")
+    assert commit() == clean + "+"
 
 
 def test_without_git_a_record_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
