@@ -204,7 +204,7 @@ def brief(records: Sequence[dict[str, Any]], view: str = "composited") -> Table:
     columns = [whole.headers.index(name) for name in wanted]
     rows = (tuple(row[i].partition(" [")[0] for i in columns) for row in whole.rows)
     headers = tuple(name.replace("PSNR as printed", "As printed") for name in wanted)
-    return Table(whole.title, headers, tuple(rows), whole.notes)
+    return Table(whole.title, headers, tuple(rows), tuple(notes(records, intervals=False)))
 
 
 def by_bin(records: Sequence[dict[str, Any]], metric: str = "psnr", view: str = "composited") -> Table:
@@ -229,14 +229,15 @@ def interval(summary: dict[str, Any] | None, digits: int, factor: float = 1) -> 
     return f"{mean} [{low}, {high}]"
 
 
-def notes(records: Sequence[dict[str, Any]]) -> list[str]:
-    """What a reader must know before using a number."""
+def notes(records: Sequence[dict[str, Any]], intervals: bool = True) -> list[str]:
+    """What a reader must know before using a number, or an interval where the table has them."""
     first = records[0]
     test = first["test"]
     out = [
         f"Test: {test['pairs']} pairs; {test['faces']}; {test['holes']}; pairs sha256 {test['pairs_sha256'][:12]}. "
-        f"{first['size']}x{first['size']} pixels, preset {first['preset']}. "
-        "Square brackets: 95% bootstrap interval over faces.",
+        f"{first['size']}x{first['size']} pixels, preset {first['preset']}."
+        + " Square brackets: 95% bootstrap interval over faces."
+        * intervals,
         "As printed: the patent's Table 1 on CelebA-HQ; its holes, number of images and kind of output are not stated, "
         "so its figures and ours are not comparable.",
         f"FD-AlexNet and KID-AlexNet: distances of AlexNet features ({first['networks']['distance']['weights']}) "
