@@ -101,7 +101,10 @@ def groups(results: str | Path, keys: Iterable[str], need: Iterable[str] = ()) -
 
 
 def score(record: Record, metric: str = "psnr", group: str = "all") -> Mapping[str, Any] | None:
-    """Mean and 95% interval of composited output, or None where it was not measured."""
+    """Mean and 95% interval of composited output, or None where it was not measured; a distance has no interval."""
+    if metric in ("fd", "kid"):
+        distance = record["sets"]["composited"].get(group, {}).get(metric)
+        return None if distance is None else {"mean": distance}
     found = record["images"]["composited"].get(group, {}).get(metric)
     return found if found and found["mean"] is not None else None
 

@@ -44,6 +44,14 @@ def test_ahead_and_behind_follow_the_records():
     assert "0 of 6 sizes" in behind
 
 
+def test_a_score_is_of_pictures_or_of_sets():
+    one = group().by_key["facial-style"]
+    assert findings.score(one) == one["images"]["composited"]["all"]["psnr"]
+    assert findings.score(one, "fd") == {"mean": one["sets"]["composited"]["all"]["fd"]}
+    assert findings.score(one, "fd", "no such bin") is None
+    assert findings.score(one, "msssim") is None
+
+
 def test_an_uncertain_lead_is_called_so():
     assert "intervals that overlap" in findings.against_others(group(width=0.2))
 
