@@ -26,7 +26,7 @@ from faceinpaint.masks import drawn_test_holes, load_holes, make_pairs, read_pai
 from faceinpaint.methods import METHODS, PARSER
 from faceinpaint.presets import Preset
 from faceinpaint.show import write_plots
-from faceinpaint.train import Config, thinned_log, train
+from faceinpaint.train import Config, differences, thinned_log, train
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ def _reproduce(
             trained[name] = network, about
         if PARSER.name in trained:
             record = out / "records" / f"{PARSER.name}.json"
-            if not record.exists():
+            if not record.exists() or _fewer(weights.read_json(record), trained[PARSER.name][1]):
                 weights.write_json(record, evaluate_parser(*trained[PARSER.name], test, device=device))
         for row in rows:
             record = out / "records" / f"{row.key}.json"
@@ -271,18 +271,31 @@ def _flops(config: Config) -> int:
 def _done(record: Path, row: Row, test: TestSet, features: Backbone, inception: Path | None) -> bool:
     """Whether a record is there, of these weights and this test, measured through these networks.
 
+    A record of the same run, before it was taken further, is made again.
+
     Raises:
         ConfigError: it is of other weights or of another test.
     """
     if not record.exists():
         return False
     held = weights.read_json(record)
+    if _fewer(held, row.about):
+        return False
     if held.get("training") != row.about or held.get("test", {}).get("pairs_sha256") != test.digest():
         raise ConfigError(
             "the record is of other weights or of another test", "Choose another output folder, or delete it", record
         )
     through = held.get("networks", {}).get("distance", {}).get("sha256")
     return through == features.sha256 and (inception is None or held.get("inception") is not None)
+
+
+def _fewer(record: dict[str, Any], about: dict[str, Any] | None) -> bool:
+    """Whether the record is of the same run when it had seen fewer images."""
+    held = record.get("training")
+    if not isinstance(held, dict) or about is None:
+        return False
+    same = all(not differences(held.get(part), about[part]) for part in ("config", "data", "backbone"))
+    return same and held.get("images", 0) < about["images"]
 
 
 def _advance(bar: Progress, task: Any, whole: Any, price: float) -> Callable[[int, str], None]:

@@ -232,6 +232,10 @@ def train(
     ``generator.safetensors`` with its JSON: the running mean of the generator's weights, which is what is evaluated.
     Ctrl-C finishes the step, writes a checkpoint and raises KeyboardInterrupt.
 
+    Called again with more images and nothing else changed, a run is taken further from its last checkpoint, critic
+    and moments of the optimisers included. The learning rate then stands where the larger count wants it: a run that
+    was over goes up again before it falls. The counts asked for before are kept in the record, under ``earlier``.
+
     Args:
         config: what to train.
         faces, holes: the training set, the same in every process.
@@ -285,14 +289,15 @@ def _train(
         first, before = weights.load(source)
         about["start"] = {key: before.get(key) for key in ("sha256", "images", "config", "start")}
     final = out / "generator.safetensors"
-    if fabric.is_global_zero:
-        _claim(out, about)
+    if fabric.is_global_zero and (earlier := _claim(out, about)):
+        about["earlier"] = earlier
     fabric.barrier()
     if final.exists():
-        weights.load(final)  # refuses what is damaged
-        if progress and fabric.is_global_zero:
-            progress(-(-p.images // p.batch) * p.batch, "already trained")
-        return final
+        _, done = weights.load(final)  # refuses what is damaged
+        if done.get("images", 0) >= p.images:
+            if progress and fabric.is_global_zero:
+                progress(-(-p.images // p.batch) * p.batch, "already trained")
+            return final
 
     run = _Run(config, chosen, fabric, backbone)
     resumed = run.restore(out / "checkpoints")
@@ -337,6 +342,7 @@ def _train(
             "device": device_name(fabric.device),
             "devices": fabric.world_size,
         }
+        final.unlink(missing_ok=True)  # of fewer images: killed while writing, the run still ends from its checkpoint
         weights.save(final, dict(run.ema.items()), extra)
     fabric.barrier()
     return final
@@ -508,7 +514,7 @@ class _Run:
             return 0
         path = found[-1] / "state.safetensors"
         tensors, about = weights.load(path)
-        if about.get("config") != json.loads(json.dumps(self.config.to_dict())):
+        if differences(about.get("config"), json.loads(json.dumps(self.config.to_dict()))):
             raise CheckpointError("it belongs to another run", "Choose another folder, or the same settings", path)
         try:
             return self._restore(tensors, about, path)
@@ -666,25 +672,42 @@ def _passed(done: int, batch: int, every: int) -> bool:
     return done // every > (done - batch) // every
 
 
-def _claim(out: Path, about: dict[str, Any]) -> None:
-    """Make ``out`` the folder of this run, or check that it already is."""
+def _claim(out: Path, about: dict[str, Any]) -> list[int]:
+    """Make ``out`` the folder of this run, or check that it already is; returns the fewer images asked for before."""
     path = out / "config.json"
     about = json.loads(json.dumps(about))
+    earlier: list[int] = []
     if path.exists():
-        differs = _differences(weights.read_json(path), about)
+        held = weights.read_json(path)
+        earlier = held.pop("earlier", [])
+        differs = differences(held, about)
+        if not isinstance(earlier, list):
+            differs.append(f"earlier is {earlier!r} there")
         if differs:
             problem = f"the folder holds another run ({'; '.join(differs)})"
             raise CheckpointError(problem, "Choose another folder, or delete it", out)
-    else:
-        weights.write_json(path, about)
+        before = held["config"]["preset"]["images"]
+        if before == about["config"]["preset"]["images"]:
+            return earlier
+        earlier = [*earlier, before]
+    weights.write_json(path, about | {"earlier": earlier} if earlier else about)
+    return earlier
 
 
-def _differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
-    """What differs, in words. Where a frozen network's weights were found does not matter, their sha256 does."""
+def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
+    """What keeps a run on file from being the one that is wanted, in words; nothing if it is that one, or can become it.
+
+    Where a frozen network's weights were found does not matter, their sha256 does. A run of fewer images can be taken
+    further.
+    """
     if isinstance(held, dict) and isinstance(wanted, dict):
         keys = list(wanted | held)
-        return [line for key in keys for line in _differences(held.get(key), wanted.get(key), key)]
-    return [] if held == wanted or name == "weights" else [f"{name} is {held!r} there, {wanted!r} here"]
+        return [line for key in keys for line in differences(held.get(key), wanted.get(key), key)]
+    if held == wanted or name == "weights":
+        return []
+    if name == "images" and isinstance(held, int) and isinstance(wanted, int) and held < wanted:
+        return []
+    return [f"{name} is {held!r} there, {wanted!r} here"]
 
 
 @contextmanager

@@ -170,7 +170,7 @@ def test_interrupted_anywhere_it_goes_on_to_the_same_records(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize(
-    "changes", [{"preset": tiny(images=12)}, {"seed": 1}, {"preset": tiny(pairs_per_bin=3)}, {"preset": tiny(faces=7)}]
+    "changes", [{"preset": tiny(images=4)}, {"seed": 1}, {"preset": tiny(pairs_per_bin=3)}, {"preset": tiny(faces=7)}]
 )
 def test_another_reproduction_in_the_same_folder_is_refused_and_spoils_nothing(
     changes: dict[str, Any], made: Path
@@ -180,6 +180,22 @@ def test_another_reproduction_in_the_same_folder_is_refused_and_spoils_nothing(
         run(made, **changes)
     after = {p: p.read_bytes() for p in made.rglob("*") if p.is_file() and p in before}
     assert after == before
+
+
+def test_with_more_images_every_run_goes_on_and_every_row_of_it_is_measured_again(made: Path) -> None:
+    before = state(made)
+    trained = {name: json.loads((made / "records" / f"{name}.json").read_text()) for name in ("gated-conv", "parser")}
+    run(made, preset=tiny(images=16))
+    after = state(made)
+    fills = {"records/mean-fill.json", "records/telea.json"}
+    records = {name for name in before if name.startswith("records/")}
+    assert {name for name in records if after[name] != before[name]} == records - fills
+    for name, old in trained.items():
+        new = json.loads((made / "records" / f"{name}.json").read_text())["training"]
+        assert (old["training"]["images"], new["images"], new["earlier"]) == (8, 16, [8])
+    again = state(made)
+    run(made, preset=tiny(images=16))
+    assert state(made) == again
 
 
 def test_records_of_other_weights_are_refused(made: Path) -> None:

@@ -369,6 +369,36 @@ def test_called_again_a_finished_run_is_left_alone(faces: FaceSet, holes: HoleSe
     assert before == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
 
 
+def test_more_images_take_a_run_further(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    # At a steady learning rate, a run taken further is the run that was asked for all of it at once.
+    steady = {"decay": 0.0, "ema": 0.5}
+    for name in ("facial-style", "contextual-attention"):
+        train(Config(name, tiny(images=8, **steady)), faces, holes, tmp_path / name)
+        longer = train(Config(name, tiny(images=20, **steady)), faces, holes, tmp_path / name)
+        whole = train(Config(name, tiny(images=20, **steady)), faces, holes, tmp_path / f"{name} at once")
+        assert load_file(longer).keys() == load_file(whole).keys()
+        assert longer.read_bytes() == whole.read_bytes()
+        held, at_once = (weights.read_json(path.with_suffix(".json")) for path in (longer, whole))
+        assert (held["images"], held["earlier"], at_once.get("earlier")) == (20, [8], None)
+        assert weights.read_json(tmp_path / name / "config.json")["earlier"] == [8]
+        steps = [json.loads(line)["step"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        assert steps == sorted(set(steps))
+    with pytest.raises(CheckpointError, match=r"another run.*images is 20 there, 8 here"):
+        train(Config("facial-style", tiny(images=8, **steady)), faces, holes, tmp_path / "facial-style")
+
+
+def test_a_run_killed_while_it_is_taken_further_goes_on(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    short, long = (Config("context-encoder", tiny(images=n, checkpoint_every=4)) for n in (8, 16))
+    for place in ("whole", "killed"):
+        train(short, faces, holes, tmp_path / place)
+    train(long, faces, holes, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(long, faces, holes, tmp_path / "killed", progress=Interrupt(1))
+    assert weights.load(tmp_path / "killed" / "generator.safetensors")[1]["images"] == 8  # nothing lost meanwhile
+    train(long, faces, holes, tmp_path / "killed")
+    assert results(tmp_path / "killed") == results(tmp_path / "whole")
+
+
 def test_training_goes_on_from_other_weights_at_another_size(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
     first = train(Config("facial-style", tiny(images=8)), faces, holes, tmp_path / "small")
     larger = load_faces("toy", "train", 48, count=4), load_holes("drawn", "train", 48, count=4)
