@@ -93,7 +93,7 @@ class Site:
     """A folder behind a plain file server, and a browser that notes what goes wrong."""
 
     def __init__(self, browser, folder: Path) -> None:
-        self.browser, self.complaints = browser, []
+        self.browser, self.folder, self.complaints = browser, folder, []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.address = f"http://127.0.0.1:{self.server.server_port}/"

@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from faceinpaint import bench as module
-from faceinpaint.bench import GROUPS, BenchError, Plan, bench, claim, rounds, show, with_loops
+from faceinpaint.bench import GROUPS, BenchError, Plan, bench, claims, rounds, show, with_loops
 from faceinpaint.cli import app
 from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.train import Feed
@@ -121,7 +121,7 @@ def test_the_claim_compares_every_width_with_the_widths_of_the_papers() -> None:
             ("contextual-attention", 8, 1), ("contextual-attention", 32, 10), ("gated-conv", 48, 20),
         )
     ]  # fmt: skip
-    text = claim(entries)
+    text = ". ".join(claims(entries))
     assert "width 16: true" in text
     assert "width 64: not true" in text
     assert "1.50 times the FLOPs and 1.00 times the time of contextual-attention" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import chapters
@@ -63,6 +64,10 @@ def test_pictures_and_formulas_have_alternative_text(site, page):
 
 
 def test_first_page_is_found_without_a_name(site):
+    # Whether a browser asks for an icon before it is sent on is a matter of luck.
+    icon = re.search(r'<link rel="icon" href="([^"]+)">', (site.folder / "index.html").read_text(encoding="utf-8"))
+    assert icon
+    assert (site.folder / icon[1]).is_file()
     tab = site.open("")
     assert tab.locator("article h1").count() == 1
     assert site.complaints == []

@@ -24,7 +24,6 @@ import platform
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -154,14 +153,15 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="try those of the record that lived")
     parser.add_argument("--out", type=Path, default=ROOT / "data/results/soak/mutation.json")
     arguments = parser.parse_args()
-    arguments.commit = commit()  # before the record itself changes the checkout
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     sys.dont_write_bytecode = True
     # What takes long to import is imported once; the library itself is then forgotten, for the mutants' sake.
     import coverage, hypothesis, lightning_fabric, PIL.Image, pytest, scipy.linalg, skimage.metrics, torch  # noqa: E401, F401, I001
 
+    from faceinpaint.evaluate import commit
     from faceinpaint.metrics import repair_torchvision
 
+    arguments.commit = commit()
     torch.set_num_threads(1)
     repair_torchvision()
     import torchmetrics  # noqa: F401
@@ -229,14 +229,6 @@ def examine(module: str, tree: Path, arguments: argparse.Namespace, held: dict[s
         }  # fmt: skip
         write(arguments.out, held)
     path.write_text(source, encoding="utf-8")
-
-
-def commit() -> str:
-    """Of the checkout, with ``+`` if it has been changed since."""
-    return subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude", "*"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
 
 
 def write(out: Path, held: dict[str, Any]) -> None:
