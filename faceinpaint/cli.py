@@ -165,6 +165,8 @@ def train(
 
     Example: `faceinpaint train facial-style --preset smoke --out runs/ours`
 
+    Taken further, when it was too short: the same with more images, `--set images=6000`
+
     On real faces: `faceinpaint train facial-style --preset cpu --faces CelebAMask-HQ --holes irregular-masks
     --weights weights --out runs/ours`
 
@@ -286,6 +288,8 @@ def reproduce(
 
     On real faces: `faceinpaint reproduce --preset cpu --faces CelebAMask-HQ --holes irregular-masks --weights weights
     --out out/cpu`
+
+    Every row trained for longer, from where it stands: the same with more images, `--set images=6000`
 
     Two of the ablations: `faceinpaint reproduce --rows ablations --only default --only no-style-loss --out out/style`
     """

@@ -72,7 +72,7 @@ class Group:
 
 
 def groups(results: str | Path, keys: Iterable[str], need: Iterable[str] = ()) -> list[Group]:
-    """Records below a folder, by folder and test; what is a result first, then large before small.
+    """Records below a folder, by folder and test; what is a result first, then large before small, long before short.
 
     Args:
         results: searched with all folders below it. Files of other kinds are passed over.
@@ -94,7 +94,12 @@ def groups(results: str | Path, keys: Iterable[str], need: Iterable[str] = ()) -
                 found.setdefault(place, []).append(record)
     made = [Group(name, tuple(records)) for (name, *_), records in found.items()]
     whole = [group for group in made if needed <= group.by_key.keys()]
-    return sorted(whole, key=lambda g: (not g.is_result, g.drawn, -g.size, -g.records[0]["test"]["pairs"], g.name))
+
+    def order(group: Group) -> tuple[Any, ...]:
+        pairs, length = group.records[0]["test"]["pairs"], max((t["images"] for t in group.trained), default=0)
+        return not group.is_result, group.drawn, -group.size, -pairs, -length, group.name
+
+    return sorted(whole, key=order)
 
 
 # --- sentences ------------------------------------------------------------------------------------------------------

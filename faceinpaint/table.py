@@ -233,11 +233,10 @@ def notes(records: Sequence[dict[str, Any]], intervals: bool = True) -> list[str
     """What a reader must know before using a number, or an interval where the table has them."""
     first = records[0]
     test = first["test"]
+    brackets = " Square brackets: 95% bootstrap interval over faces." if intervals else ""
     out = [
         f"Test: {test['pairs']} pairs; {test['faces']}; {test['holes']}; pairs sha256 {test['pairs_sha256'][:12]}. "
-        f"{first['size']}x{first['size']} pixels, preset {first['preset']}."
-        + " Square brackets: 95% bootstrap interval over faces."
-        * intervals,
+        f"{first['size']}x{first['size']} pixels, preset {first['preset']}.{brackets}",
         "As printed: the patent's Table 1 on CelebA-HQ; its holes, number of images and kind of output are not stated, "
         "so its figures and ours are not comparable.",
         f"FD-AlexNet and KID-AlexNet: distances of AlexNet features ({first['networks']['distance']['weights']}) "
@@ -264,6 +263,11 @@ def notes(records: Sequence[dict[str, Any]], intervals: bool = True) -> list[str
             f"holes ({t['data']['holes']}), seed {', '.join(map(str, seeds))}, "
             f"on {', '.join(sorted({x['device'] for x in trained}))}"
             + (f"; perceptual and style losses through {', '.join(nets)}." if nets else ".")
+        )
+    for counts in sorted({(*t.get("earlier", ()), t["images"]) for t in trained if t.get("earlier")}):
+        out.append(
+            f"Trained for {', then on to '.join(f'{n:,}' for n in counts)} images: at each new count the learning rate "
+            "went up again before it fell."
         )
     commits = sorted({(r["commit"] or "none")[:12] for r in records})
     out.append(f"Commit {', '.join(commits)}; date {', '.join(sorted({r['date'] for r in records}))}.")

@@ -278,7 +278,7 @@ def _train(
     """What :func:`train` does once the folder is its own."""
     p, chosen = config.preset, method(config.method)
     backbone = load_backbone(p.backbone, backbone_weights) if chosen.perceptual else None
-    about = {
+    about: dict[str, Any] = {
         "config": config.to_dict(),
         "data": {"faces": faces.source, "holes": holes.source, "face_count": len(faces), "hole_count": len(holes)},
         "backbone": backbone.record() if backbone is not None else None,
@@ -293,8 +293,8 @@ def _train(
         about["earlier"] = earlier
     fabric.barrier()
     if final.exists():
-        _, done = weights.load(final)  # refuses what is damaged
-        if done.get("images", 0) >= p.images:
+        _, held = weights.load(final)  # refuses what is damaged
+        if held.get("images", 0) >= p.images:
             if progress and fabric.is_global_zero:
                 progress(-(-p.images // p.batch) * p.batch, "already trained")
             return final
@@ -695,7 +695,7 @@ def _claim(out: Path, about: dict[str, Any]) -> list[int]:
 
 
 def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
-    """What keeps a run on file from being the one that is wanted, in words; nothing if it is that one, or can become it.
+    """What keeps a run on file from being the one that is wanted, in words. None if it is it, or can become it.
 
     Where a frozen network's weights were found does not matter, their sha256 does. A run of fewer images can be taken
     further.
