@@ -1,9 +1,10 @@
 """Which faces are hard to repair -> data/results/hard_faces.json.
 
-Test faces, one hole each, repaired with the weights that come with the repository and a predicted map; the error by
-what is special about the face or the hole, read off the true parsing map. Only figures leave this script.
+Test faces, one hole each, repaired with the weights that come with the repository and a predicted map, and by the
+membrane alone, which learns nothing; the error by what is special about the face or the hole, read off the true parsing
+map. The pictures have one size, whatever that of the weights is. Only figures leave this script.
 
-    python tools/hard_faces.py --faces CelebAMask-HQ --holes irregular-masks [--count 500]
+    python tools/hard_faces.py --faces CelebAMask-HQ --holes irregular-masks [--count 500] [--size 256]
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from faceinpaint import metrics, trained  # noqa: E402
 from faceinpaint.evaluate import commit, versions  # noqa: E402
 from faceinpaint.faces import FaceSet, load_faces  # noqa: E402
 from faceinpaint.masks import HoleSet, load_holes  # noqa: E402
+from faceinpaint.membrane import membrane  # noqa: E402
 from faceinpaint.photograph import Repairer  # noqa: E402
 from faceinpaint.regions import CLASSES, merge_classes  # noqa: E402
 from faceinpaint.weights import write_json  # noqa: E402
@@ -53,13 +55,14 @@ def lost(labels: np.ndarray, hole: np.ndarray) -> float:
 
 
 def measure(tool: Repairer, faces: FaceSet, holes: HoleSet, progress: Callable[[int], None] | None = None) -> Any:
-    """PSNR in the hole of each face with one hole, and its mean over each group."""
-    scores, turns, losses = [], [turn(labels) for labels in faces.labels], []
+    """PSNR in the hole of each face with one hole, and its mean over each group; the same of the membrane alone."""
+    scores, classical, turns, losses = [], [], [turn(labels) for labels in faces.labels], []
     for i, (image, labels) in enumerate(zip(faces.images, faces.labels, strict=True)):
         hole = holes.holes[i % len(holes)]
-        done = tool.repair(np.asarray(image), hole, boxes="whole").pixels
-        pair = (torch.from_numpy(np.array(p)).permute(2, 0, 1)[None].float() for p in (done, image))
-        scores.append(metrics.psnr(*pair, torch.from_numpy(np.array(hole))[None, None].float()).item())
+        repaired = tool.repair(np.asarray(image), hole, boxes="whole").pixels
+        for found, picture in ((scores, repaired), (classical, np.rint(membrane(image, hole == 0)))):
+            pair = (torch.from_numpy(np.array(p)).permute(2, 0, 1)[None].float() for p in (picture, image))
+            found.append(metrics.psnr(*pair, torch.from_numpy(np.array(hole))[None, None].float()).item())
         losses.append(lost(labels, hole))
         if progress:
             progress(i + 1)
@@ -72,7 +75,11 @@ def measure(tool: Repairer, faces: FaceSet, holes: HoleSet, progress: Callable[[
         "over half of it missing": np.array(losses) > 0.5,
     }
     return {
-        name: {"faces": int(chosen.sum()), "psnr_hole": round(float(np.mean(np.array(scores)[chosen])), 2)}
+        name: {
+            "faces": int(chosen.sum()),
+            "psnr_hole": round(float(np.mean(np.array(scores)[chosen])), 2),
+            "classical": round(float(np.mean(np.array(classical)[chosen])), 2),
+        }
         for name, chosen in groups.items()
         if chosen.sum() >= 5  # a mean over fewer says nothing
     }
@@ -84,10 +91,10 @@ def main() -> None:
     parser.add_argument("--faces", required=True)
     parser.add_argument("--holes", required=True)
     parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--size", type=int, default=256)
     given = parser.parse_args()
     entry = trained.find().entry
-    tool = Repairer.load()
-    size = tool.config.preset.size
+    tool, size = Repairer.load(), given.size
     with tempfile.TemporaryDirectory() as cache:
         faces = load_faces(given.faces, "test", size, count=given.count, cache=Path(cache))
         holes = load_holes(given.holes, "test", size, count=len(faces), cache=Path(cache))
