@@ -269,6 +269,9 @@ def notes(records: Sequence[dict[str, Any]], intervals: bool = True) -> list[str
             f"Trained for {', then on to '.join(f'{n:,}' for n in counts)} images: at each new count the learning rate "
             "went up again before it fell."
         )
+    starts = {(t["start"]["images"], t["start"]["config"]["preset"]["size"]) for t in trained if t.get("start")}
+    for count, side in sorted(starts):
+        out.append(f"Images seen are counted from weights that had seen {count:,} images of {side}x{side} before.")
     commits = sorted({(r["commit"] or "none")[:12] for r in records})
     out.append(f"Commit {', '.join(commits)}; date {', '.join(sorted({r['date'] for r in records}))}.")
     return out
