@@ -695,10 +695,10 @@ def _claim(out: Path, about: dict[str, Any]) -> list[int]:
 
 
 def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
-    """What keeps a run on file from being the one that is wanted, in words. None if it is it, or can become it.
+    """What keeps a run on file from being the one that is wanted, in words; empty if nothing does.
 
-    Where a frozen network's weights were found does not matter, their sha256 does. A run of fewer images can be taken
-    further.
+    Where a frozen network's weights were found does not matter, their sha256 does. Nor does it that the run has fewer
+    images: it can be taken further.
     """
     if isinstance(held, dict) and isinstance(wanted, dict):
         keys = list(wanted | held)

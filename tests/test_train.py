@@ -387,16 +387,31 @@ def test_more_images_take_a_run_further(faces: FaceSet, holes: HoleSet, tmp_path
         train(Config("facial-style", tiny(images=8, **steady)), faces, holes, tmp_path / "facial-style")
 
 
-def test_a_run_killed_while_it_is_taken_further_goes_on(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+def test_a_run_broken_off_while_it_is_taken_further_goes_on(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     short, long = (Config("context-encoder", tiny(images=n, checkpoint_every=4)) for n in (8, 16))
-    for place in ("whole", "killed"):
+    for place in ("whole", "broken"):
         train(short, faces, holes, tmp_path / place)
     train(long, faces, holes, tmp_path / "whole")
+    final = tmp_path / "broken" / "generator.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        train(long, faces, holes, tmp_path / "killed", progress=Interrupt(1))
-    assert weights.load(tmp_path / "killed" / "generator.safetensors")[1]["images"] == 8  # nothing lost meanwhile
-    train(long, faces, holes, tmp_path / "killed")
-    assert results(tmp_path / "killed") == results(tmp_path / "whole")
+        train(long, faces, holes, tmp_path / "broken", progress=Interrupt(1))
+    assert weights.load(final)[1]["images"] == 8  # nothing lost meanwhile
+
+    replace = os.replace
+
+    def crash(source: Path, target: Path) -> None:
+        if Path(target) == final:  # its JSON is the new one by now
+            raise Crash
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", crash)
+        with pytest.raises(Crash):
+            train(long, faces, holes, tmp_path / "broken")
+    train(long, faces, holes, tmp_path / "broken")
+    assert results(tmp_path / "broken") == results(tmp_path / "whole")
 
 
 def test_training_goes_on_from_other_weights_at_another_size(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
