@@ -38,6 +38,9 @@ from faceinpaint.train import Config, device_name
 PER_IMAGE = ("psnr", "ssim", "l1", "lpips", "psnr_hole", "l1_hole")
 """Measured on each picture, composited and raw; the last two on hole pixels only."""
 
+PER_FACE = ("psnr", "ssim", "lpips")
+"""Kept for each face, so that rows can be compared face by face."""
+
 VIEWS = ("composited", "raw")
 
 VERSION = 1
@@ -176,16 +179,18 @@ def evaluate(
         the results record, ready for JSON.
 
     Raises:
-        DataError: faces and holes are not those of the pairs, or there are fewer than two pairs.
+        DataError: faces and holes are not those of the pairs, or the pairs show fewer than two faces.
         CheckpointError: the generator gives values that are not finite.
     """
     began = time.monotonic()
     places = check_pairs(test.pairs, test.faces, test.holes)
-    if len(places) < 2:
-        raise DataError("set distances need at least two pairs", "Give a longer list of pairs")
+    if len({face for face, _ in places}) < 2:
+        raise DataError("set distances need pairs of at least two faces", "Give a longer list of pairs")
     sees = lpips.trained and len(lpips.heads) > 0
     if isinstance(row.generator, nn.Module):
         row.generator.to(device)
+    if isinstance(row.parser, nn.Module):
+        row.parser.to(device)
     lpips, features = lpips.to(device), features.to(device)
     per_image: dict[str, list[Tensor]] = {f"{view}.{name}": [] for view in VIEWS for name in PER_IMAGE}
     seen: dict[str, list[Tensor]] = {name: [] for name in ("true", *VIEWS)}
@@ -269,11 +274,16 @@ def evaluate(
             }
             for view in VIEWS
         },
+        "faces": {
+            name: _by_face(columns[f"composited.{name}"], [p.face_id for p in test.pairs])
+            for name in PER_FACE
+            if f"composited.{name}" in columns
+        },
         "sets": {
             view: {
-                group: _distances(stacked[view][rows], stacked["true"][rows])
+                group: _distances(stacked[view][rows], stacked["true"][rows], shown[rows])
                 for group, rows in groups.items()
-                if rows.sum() > 1
+                if len(set(shown[rows])) > 1
             }
             for view in VIEWS
         },
@@ -306,8 +316,13 @@ def evaluate_parser(
 
     Returns:
         a results record of kind "parser".
+
+    Raises:
+        ConfigError: it guesses other regions than the eight.
     """
     began = time.monotonic()
+    if (merge := about.get("config", {}).get("merge", "regions")) != "regions":
+        raise ConfigError(f"this parser guesses {merge}", "Name one that was trained with merge=regions")
     parser.to(device)
     names = ("other", *REGIONS)
     confusion = {part: np.zeros((len(names), len(names)), np.int64) for part in ("known", "hole")}
@@ -370,13 +385,29 @@ def _summary(values: np.ndarray, faces: np.ndarray) -> dict[str, float | int | N
         return about | {"mean": None, "low": None, "high": None}
     counts = np.bincount(faces[finite])
     per_face = np.bincount(faces[finite], values[finite])[counts > 0] / counts[counts > 0]
-    low, high = metrics.bootstrap_interval(per_face)
+    low, high = metrics.bootstrap_interval(per_face, counts=counts[counts > 0])
     return about | {"mean": float(values[finite].mean()), "low": float(low), "high": float(high)}
 
 
-def _distances(repaired: np.ndarray, true: np.ndarray) -> dict[str, float | int]:
+def _by_face(values: np.ndarray, ids: Sequence[str]) -> list[float | None]:
+    """Mean over the pairs of each face, in the order of the ids; None where no value is finite.
+
+    Two rows of one test are compared face by face: what makes a face hard for both cancels in the difference.
+    """
+    of: dict[str, list[float]] = {face: [] for face in sorted(set(ids))}
+    for face, value in zip(ids, values, strict=True):
+        if np.isfinite(value):
+            of[face].append(float(value))
+    return [round(float(np.mean(found)), 5) if found else None for found in of.values()]
+
+
+def _distances(repaired: np.ndarray, true: np.ndarray, faces: np.ndarray) -> dict[str, float | int]:
     stats = [metrics.FeatureStats().update(x) for x in (repaired, true)]
-    return {"fd": metrics.frechet_distance(*stats), "kid": metrics.kid(repaired, true), "n": len(true)}
+    return {
+        "fd": metrics.frechet_distance(*stats),
+        "kid_between_faces": metrics.kid(repaired, true, shows=faces),
+        "n": len(true),
+    }
 
 
 def _save_pictures(folder: Path, start: int, pictures: Tensor) -> None:
@@ -388,7 +419,7 @@ def _save_pictures(folder: Path, start: int, pictures: Tensor) -> None:
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that numbers depend on."""
     found = {"python": platform.python_version()}
-    for name in ("faceinpaint", "torch", "numpy", "scipy", "pillow", "lightning-fabric"):
+    for name in ("faceinpaint", "torch", "numpy", "opencv-python-headless", "pillow", "lightning-fabric"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -397,11 +428,20 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """Git commit of the checkout, with ``+`` if anything but a record has been changed since; None outside of one."""
-    git = ["git", "-C", str(Path(__file__).resolve().parent)]
-    changed = [*git, "diff", "--quiet", "HEAD", "--", ":(top)", ":(top,exclude)data/results"]
+    """Git commit of the checkout, with ``+`` if anything but a record differs from it; None outside of one.
+
+    A package that is installed somewhere inside another project's checkout has no commit.
+    """
+    here = Path(__file__).resolve()
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here.parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        return head + "+" * (subprocess.run(changed, check=False).returncode == 1)
+        git("ls-files", "--error-unmatch", here.name)
+        changed = git("diff", "--name-only", "HEAD", "--", ":(top)", ":(top,exclude)data/results")
+        added = git("ls-files", "--others", "--exclude-standard")  # a new module of the package
+        return git("rev-parse", "HEAD") + "+" * bool(changed or added)
     except (OSError, subprocess.CalledProcessError):
         return None

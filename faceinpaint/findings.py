@@ -13,6 +13,7 @@ from typing import Any
 from faceinpaint import table
 from faceinpaint.errors import DataError
 from faceinpaint.masks import BIN_NAMES
+from faceinpaint.metrics import bootstrap_interval
 
 Record = Mapping[str, Any]
 
@@ -107,7 +108,7 @@ def groups(results: str | Path, keys: Iterable[str], need: Iterable[str] = ()) -
 
 def score(record: Record, metric: str = "psnr", group: str = "all") -> Mapping[str, Any] | None:
     """Mean and 95% interval of composited output, or None where it was not measured; a distance has no interval."""
-    if metric in ("fd", "kid"):
+    if metric == "fd":
         distance = record["sets"]["composited"].get(group, {}).get(metric)
         return None if distance is None else {"mean": distance}
     found = record["images"]["composited"].get(group, {}).get(metric)
@@ -164,10 +165,43 @@ def apart(one: Record, other: Record, metric: str = "psnr") -> str:
     return f"{abs(difference):.{digits}f}{unit or ' ' + name} {'ahead of' if difference > 0 else 'behind'}"
 
 
-def overlap(one: Record, other: Record, metric: str = "psnr") -> bool:
-    """Whether the 95% intervals of two rows have anything in common."""
+def difference(one: Record, other: Record, metric: str = "psnr") -> tuple[float, float, float] | None:
+    """Mean of ``one - other`` over the faces of their test and its 95% interval; None where it cannot be told.
+
+    Both rows were measured on the same pairs, so what makes a face hard for both cancels. The interval says what
+    other faces would change; what another seed of training would change it does not say.
+    """
+    if one["test"]["pairs_sha256"] != other["test"]["pairs_sha256"]:
+        return None
+    a, b = (record.get("faces", {}).get(metric) for record in (one, other))
+    if a is None or b is None:
+        return None
+    apart = [x - y for x, y in zip(a, b, strict=True) if x is not None and y is not None]
+    return (sum(apart) / len(apart), *bootstrap_interval(apart)) if apart else None
+
+
+def face_by_face(one: Record, other: Record, metric: str = "psnr") -> str:
+    """What :func:`difference` says, in words."""
+    found = difference(one, other, metric)
+    if found is None:
+        return f"their intervals {'do not overlap' if certain(one, other, metric) else 'overlap'}"
+    digits = METRICS[metric][1]
+    low, high = (_signed(end, digits) for end in found[1:])
+    sure = "" if certain(one, other, metric) else ", so chance among faces may have made it"
+    return f"95% interval of the difference, face by face: {low} to {high}{sure}"
+
+
+def certain(one: Record, other: Record, metric: str = "psnr") -> bool:
+    """Whether chance among test faces did not make the difference of two rows.
+
+    The interval of the difference leaves out zero; in a record without values of single faces, which cannot be
+    compared so well, the intervals of the two means have nothing in common.
+    """
+    found = difference(one, other, metric)
+    if found is not None:
+        return found[1] > 0 or found[2] < 0
     a, b = score(one, metric), score(other, metric)
-    return a is None or b is None or (a["low"] <= b["high"] and b["low"] <= a["high"])
+    return a is not None and b is not None and (a["low"] > b["high"] or b["low"] > a["high"])
 
 
 def best(records: Iterable[Record], metric: str = "psnr", group: str = "all") -> Record | None:
@@ -189,7 +223,7 @@ def against_others(group: Group) -> str:
     sentences = [
         f"With the true map the patent's method has {mean['mean']:.2f} dB; the best of the other networks, "
         f"{said(rival)}, has {other['mean']:.2f}. So it is **{apart(ours, rival)} {said(rival)}**"
-        + (", with intervals that overlap." if overlap(ours, rival) else ", and their intervals do not overlap.")
+        + f" ({face_by_face(ours, rival)})."
     ]
     bins = [b for b in BIN_NAMES if score(ours, group=b)]
     won = sum(_beats_all(ours, others, b) for b in bins)
@@ -231,16 +265,18 @@ def order(group: Group) -> str:
 
 def oracle(group: Group) -> str:
     """How much of what the parsing map gains is gained by the true one alone, and what is left without it."""
-    true, guessed, none = (score(row) if (row := group.by_key.get(key)) else None for key in ORACLE)
-    if true is None or guessed is None or none is None:
+    if not group.by_key.keys() >= set(ORACLE):
         return "The three rows that tell are not among these records."
-    gain, kept = true["mean"] - none["mean"], guessed["mean"] - none["mean"]
-    spread = max(x["high"] - x["low"] for x in (true, guessed, none)) / 2
+    true, guessed, none = (group.by_key[key] for key in ORACLE)
+    best_case, in_use, without = (found["mean"] if (found := score(row)) else None for row in (true, guessed, none))
+    if best_case is None or in_use is None or without is None:
+        return "The three rows that tell have no PSNR."
+    gain, kept = best_case - without, in_use - without
     numbers = (
-        f"Against no map at all, the true map changes PSNR by {_signed(gain)} dB and the guessed one by "
-        f"{_signed(kept)} dB; each mean is uncertain by up to {spread:.2f} dB."
+        f"Against no map at all, the true map changes PSNR by {_signed(gain)} dB ({face_by_face(true, none)}) and the "
+        f"guessed one by {_signed(kept)} dB ({face_by_face(guessed, none)})."
     )
-    if abs(gain) <= spread:
+    if not certain(true, none):
         verdict = "**No gain from the map can be told from chance here.**"
     elif gain < 0:
         verdict = "**Even the true map does not help here.**"
@@ -259,9 +295,11 @@ def without_oracle(group: Group) -> str:
     rival = best([r for r in group.records if r["method"] != "facial-style" and r["training"]])
     if ours is None or rival is None or score(ours) is None:
         return "The row with a guessed map is not among these records."
-    sure = "their intervals overlap" if overlap(ours, rival) else "their intervals do not overlap"
-    return f"With a guessed map, which is what one would have in use, it is {apart(ours, rival)} {said(rival)}; {sure}."
+    return (
+        f"With a guessed map, which is what one would have in use, it is {apart(ours, rival)} {said(rival)} "
+        f"({face_by_face(ours, rival)})."
+    )
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+def _signed(value: float, digits: int = 2) -> str:
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")

@@ -333,18 +333,32 @@ def kid(
     subsets: int | None = None,
     subset_size: int = 1000,
     seed: int = 0,
+    shows: np.ndarray | Sequence[int] | None = None,
 ) -> float:
-    """Kernel distance KID: unbiased squared MMD with the kernel (x . y / D + 1)^3.
+    """Kernel distance KID: squared MMD with the kernel (x . y / D + 1)^3; it can be negative.
 
-    Its expectation does not depend on the number of images, so that it suits small sets; it can be negative.
+    Its expectation does not depend on the number of images where all of them are drawn independently. Repaired and
+    true pictures of the same face are not: each is near its own original, which pulls the plain estimate down, the
+    more the fewer the images. With ``shows`` the kernel is averaged over pictures of different faces only, in all
+    three terms, and that is unbiased again.
 
     Args:
         x, y: features (N, D) and (M, D), at least two each.
         subsets: None uses all pairs at once; a number averages over that many random subsets of
             ``subset_size`` (or of the smaller set) drawn without replacement, 100 in clean-fid.
         seed: for the subsets.
+        shows: which face ``x[i]`` and ``y[i]`` show, (N,); needs N = M and at least two faces, and no subsets.
+
+    Raises:
+        DataError: widths differ, there are too few pictures or faces, or ``shows`` does not fit.
     """
     x, y = _as_features(x), _as_features(y)
+    if shows is not None:
+        _, face = np.unique(np.asarray(shows), return_inverse=True)
+        if subsets is not None or x.shape != y.shape or face.shape != (len(x),) or face.max() < 1:
+            problem = f"features {x.shape} and {y.shape} are not pairs of at least two faces"
+            raise DataError(f"{problem}, {face.shape[0]} of them named", "Name the face of each pair, without subsets")
+        return _mmd_between_faces(x, y, face)
     if x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
         raise DataError(f"no kernel distance between features {x.shape} and {y.shape}", "Check both sets")
     if subsets is None:
@@ -361,6 +375,15 @@ def kid(
 def _mmd(x: np.ndarray, y: np.ndarray) -> float:
     within = [(_kernel_sum(z, z) - _cubic((z * z).sum(axis=1), z).sum()) / (len(z) * (len(z) - 1)) for z in (x, y)]
     return float(within[0] + within[1] - 2 * _kernel_sum(x, y) / (len(x) * len(y)))
+
+
+def _mmd_between_faces(x: np.ndarray, y: np.ndarray, face: np.ndarray) -> float:
+    count = np.bincount(face)
+    terms = []
+    for a, b in ((x, x), (y, y), (x, y)):
+        same = sum(_kernel_sum(a[face == f], b[face == f]) for f in range(len(count)))
+        terms.append((_kernel_sum(a, b) - same) / (len(x) ** 2 - (count**2).sum()))
+    return float(terms[0] + terms[1] - 2 * terms[2])
 
 
 def _kernel_sum(x: np.ndarray, y: np.ndarray) -> float:
@@ -493,14 +516,19 @@ def repair_torchvision() -> None:
 
 
 def bootstrap_interval(
-    values: np.ndarray | Tensor | Sequence[float], n: int = 1000, seed: int = 0
+    values: np.ndarray | Tensor | Sequence[float],
+    n: int = 1000,
+    seed: int = 0,
+    counts: np.ndarray | None = None,
 ) -> tuple[float, float]:
-    """95% percentile bootstrap interval of the mean over images.
+    """95% percentile bootstrap interval of the mean over images, or over groups of them.
 
     Args:
-        values: one value per image, (N,).
+        values: one value per image, (N,), or the mean of each group.
         n: number of resamples.
         seed: of the resampling.
+        counts: how many images stand behind each value, (N,); one if None. The mean is over images then: groups are
+            drawn anew, and each counts by its size.
 
     Returns:
         Low and high end, two of the resampled means. An infinite value (PSNR of equal images) is carried through.
@@ -513,8 +541,10 @@ def bootstrap_interval(
         raise DataError(f"no interval from values of shape {x.shape}", "Give one value per image")
     rng = np.random.default_rng(seed)
     rows = max(1, 4_000_000 // len(x))  # resamples at a time, 64 MB
-    means = np.concatenate(
-        [x[rng.integers(0, len(x), (min(rows, n - i), len(x)))].mean(axis=1) for i in range(0, n, rows)]
-    )
-    low, high = np.quantile(means, (0.025, 0.975), method="inverted_cdf")
+    share = np.ones(len(x)) if counts is None else np.asarray(counts, float)
+    means = []
+    for i in range(0, n, rows):
+        drawn = rng.integers(0, len(x), (min(rows, n - i), len(x)))
+        means.append((x * share)[drawn].sum(axis=1) / share[drawn].sum(axis=1))
+    low, high = np.quantile(np.concatenate(means), (0.025, 0.975), method="inverted_cdf")
     return float(low), float(high)

@@ -161,11 +161,13 @@ def comparison(records: Sequence[dict[str, Any]], view: str = "composited") -> T
         "FD-AlexNet", "KID-AlexNet (x1000)", *(fid_names if with_fid else []), "Parameters (M)", "GFLOPs",
         "Images seen", "Training (min)",
     ]  # fmt: skip
-    # The patent's own row is the one that reads the true map; the others of that method are ours to add.
+    # The patent's own row is the one that reads the true map, with no option changed; the others are ours to add.
     printed = {
         r["key"]: AS_PRINTED[r["method"]]
         for r in records
-        if r["method"] in AS_PRINTED and (r["map"] == "true" or not METHODS[r["method"]].uses_map)
+        if r["method"] in AS_PRINTED
+        and (r["map"] == "true" or not METHODS[r["method"]].uses_map)
+        and not (r["training"] or {}).get("config", {}).get("options")
     }
     rows = []
     for r in records:
@@ -184,7 +186,7 @@ def comparison(records: Sequence[dict[str, Any]], view: str = "composited") -> T
                 interval(images["l1"], 3, 100),
                 interval(images.get("lpips"), 4),
                 f"{sets['fd']:.3f}",
-                f"{1000 * sets['kid']:.3f}",
+                f"{1000 * sets['kid_between_faces']:.3f}" if "kid_between_faces" in sets else "",
                 *fid,
                 f"{r['parameters'] / 1e6:.2f}" if r["parameters"] else "-",
                 f"{r['flops'] / 1e9:.2f}" if r["flops"] else "-",
@@ -240,7 +242,13 @@ def notes(records: Sequence[dict[str, Any]], intervals: bool = True) -> list[str
         "As printed: the patent's Table 1 on CelebA-HQ; its holes, number of images and kind of output are not stated, "
         "so its figures and ours are not comparable.",
         f"FD-AlexNet and KID-AlexNet: distances of AlexNet features ({first['networks']['distance']['weights']}) "
-        f"over N = {first['sets']['composited']['all']['n']} pairs. They are not FID.",
+        f"over N = {first['sets']['composited']['all']['n']} pairs. They are not FID. KID is taken between pictures of "
+        "different faces, since a repaired picture is near its own original."
+        + (
+            ""
+            if all("kid_between_faces" in r["sets"]["composited"]["all"] for r in records)
+            else " It is empty where a record is older than that."
+        ),
     ]
     if not first["networks"]["lpips"]:
         out.append("LPIPS is empty: no trained AlexNet weights with LPIPS heads were given.")

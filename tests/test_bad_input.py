@@ -891,7 +891,7 @@ def test_bad_names_of_frozen_networks_are_refused(tmp_path: Path, monkeypatch: p
 def record() -> dict[str, Any]:
     value = {"n": 6, "perfect": 0, "mean": 20.0, "low": 19.0, "high": 21.0}
     images = {group: {"psnr": value, "ssim": value, "l1": value} for group in ("all", *BIN_NAMES)}
-    sets = {group: {"fd": 1.0, "kid": 0.1, "n": 6} for group in ("all", *BIN_NAMES)}
+    sets = {group: {"fd": 1.0, "kid_between_faces": 0.1, "n": 6} for group in ("all", *BIN_NAMES)}
     return {
         "kind": "evaluation", "version": VERSION, "key": "mean-fill", "title": "Mean colour", "method": "mean-fill",
         "map": None, "preset": "smoke", "size": 64, "training": None, "parameters": None, "flops": None,

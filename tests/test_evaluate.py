@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from faceinpaint.evaluate import (
     VIEWS,
     Row,
     TestSet,
+    _summary,
     commit,
     count_flops,
     count_parameters,
@@ -37,6 +38,7 @@ from faceinpaint.faces import load_faces
 from faceinpaint.masks import BIN_NAMES, drawn_test_holes, make_pairs
 from faceinpaint.models import Output
 from faceinpaint.models.floors import MeanFill
+from faceinpaint.models.parser import FaceParser
 from faceinpaint.presets import preset
 from faceinpaint.regions import REGIONS, merge_classes
 from faceinpaint.train import Config
@@ -164,7 +166,8 @@ def test_distances_are_those_of_the_features_of_the_pictures(test: TestSet, alex
     whole = record["sets"]["composited"]["all"]
     stats = [metrics.FeatureStats().update(f) for f in (x, y)]
     assert whole["fd"] == pytest.approx(metrics.frechet_distance(*stats), rel=1e-3)
-    assert whole["kid"] == pytest.approx(metrics.kid(x, y), rel=1e-3)
+    shows = [pair.face_id for pair in test.pairs]
+    assert whole["kid_between_faces"] == pytest.approx(metrics.kid(x, y, shows=shows), rel=1e-3)
     assert record["sets"]["composited"]["0.1-0.2"]["n"] == 3
 
 
@@ -273,8 +276,41 @@ def test_a_generator_that_gives_no_numbers_is_refused(test: TestSet, alexnet: Ba
 
 
 def test_one_pair_is_no_test(test: TestSet, alexnet: Backbone) -> None:
-    with pytest.raises(DataError, match="two pairs"):
+    with pytest.raises(DataError, match="two faces"):
         measured(MeanFill(), TestSet(test.faces, test.holes, test.pairs[:1]), alexnet)
+
+
+def test_a_record_keeps_the_mean_of_each_face(test: TestSet, alexnet: Backbone) -> None:
+    record = measured(MeanFill(), test, alexnet)
+    values = record["faces"]["psnr"]
+    assert len(values) == len({pair.face_id for pair in test.pairs})
+    # Every face stands in as many pairs as every other here, so the mean of means is the mean of the record.
+    assert np.mean(values) == pytest.approx(record["images"]["composited"]["all"]["psnr"]["mean"], abs=1e-4)
+
+
+def test_a_face_of_many_pairs_weighs_more_in_mean_and_interval_alike() -> None:
+    values, faces = np.array([20.0] * 6 + [21, 22, 23, 24, 25, 26, 27, 28, 29]), np.array([0] * 6 + list(range(1, 10)))
+    found = _summary(values, faces)
+    assert found["low"] < found["mean"] == values.mean() < found["high"]
+    assert found["low"] == 20.0 or found["low"] < 21.5  # a draw of that face alone
+
+
+def test_the_parser_goes_where_the_generator_goes(test: TestSet, alexnet: Backbone) -> None:
+    class Guess(FaceParser):
+        seen: ClassVar[list[Any]] = []
+
+        def to(self, *arguments: Any, **options: Any) -> Guess:
+            self.seen.append(arguments)
+            return self
+
+    guessing = row(MeanFill(), map="predicted", parser=Guess(2).eval())
+    evaluate(guessing, test, lpips=alexnet, features=alexnet, device=torch.device("cpu"))
+    assert Guess.seen == [(torch.device("cpu"),)]
+
+
+def test_a_parser_of_other_regions_is_not_measured_as_one_of_these(test: TestSet) -> None:
+    with pytest.raises(ConfigError, match="guesses classes"):
+        evaluate_parser(FaceParser(2, 18), {"config": {"merge": "classes"}}, test)
 
 
 def test_pairs_of_other_faces_are_refused(test: TestSet, alexnet: Backbone) -> None:
@@ -434,6 +470,7 @@ def test_a_changed_file_marks_the_commit_and_a_record_does_not(monkeypatch: pyte
         subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=b", *arguments], check=True)
 
     source, record = tmp_path / "library" / "evaluate.py", tmp_path / "data" / "results" / "a.json"
+    added = source.with_name("new.py")
     for file in (source, record):
         file.parent.mkdir(parents=True)
         file.write_text("1")
@@ -448,6 +485,13 @@ def test_a_changed_file_marks_the_commit_and_a_record_does_not(monkeypatch: pyte
     assert commit() == clean
     source.write_text("2")
     assert commit() == clean + "+"
+    source.write_text("1")
+    assert commit() == clean
+    added.write_text("1")
+    assert commit() == clean + "+"
+    monkeypatch.setattr("faceinpaint.evaluate.__file__", str(tmp_path / "venv" / "evaluate.py"))
+    (tmp_path / "venv").mkdir()
+    assert commit() is None  # it is not this repository that the number was made with
 
 
 def test_without_git_a_record_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,31 @@ def test_a_score_is_of_pictures_or_of_sets():
 
 
 def test_an_uncertain_lead_is_called_so():
-    assert "intervals that overlap" in findings.against_others(group(width=0.2))
+    assert "their intervals overlap" in findings.against_others(group(width=0.2))
+
+
+def by_face(one, values):
+    return one | {"faces": {"psnr": values}}
+
+
+def test_rows_are_compared_face_by_face_where_the_records_allow_it():
+    hard, easy = [10.0, 20.0, 30.0, None, 40.0], [10.5, 20.4, 30.6, 25.0, 40.5]
+    one, other = by_face(record("a", "telea"), hard), by_face(record("b", "telea"), easy)
+    mean, low, high = findings.difference(one, other)
+    assert mean == pytest.approx(-0.5)
+    assert -0.6 <= low < mean < high <= -0.4  # faces that are 10 dB apart do not widen it
+    assert findings.certain(one, other)
+    assert "face by face: \u22120." in findings.face_by_face(one, other)
+    level = by_face(record("b", "telea"), [10.5, 19.5, 30.5, 25.0, 39.5])
+    assert not findings.certain(one, level)
+    assert "chance among faces may have made it" in findings.face_by_face(one, level)
+
+
+def test_rows_of_two_tests_are_not_compared_face_by_face():
+    one, other = (by_face(record(key, "telea"), [1.0, 2.0]) for key in "ab")
+    other["test"] = other["test"] | {"pairs_sha256": "another"}
+    assert findings.difference(one, other) is None
+    assert findings.difference(one, record("b", "telea")) is None
 
 
 def test_networks_below_the_classical_fill_are_counted():

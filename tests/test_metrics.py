@@ -406,6 +406,56 @@ def test_kid_in_blocks_is_kid_at_once() -> None:
     assert kid(x, y) == pytest.approx(expected, rel=1e-9)
 
 
+def repaired(faces: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features of pairs of one distribution, two of each face, each near its own original as repaired pictures are."""
+    shows = np.repeat(np.arange(faces), 2)
+    own = features(faces, 8, seed=seed).astype(np.float64)[shows]
+    return (
+        own + 0.3 * features(2 * faces, 8, seed=seed + 1).astype(np.float64),
+        own + 0.3 * features(2 * faces, 8, seed=seed + 2).astype(np.float64),
+        shows,
+    )
+
+
+def test_kid_between_faces_is_the_loop_over_pictures_of_different_faces() -> None:
+    x, y, shows = repaired(4, 1)
+    terms = []
+    for a, b in ((x, x), (y, y), (x, y)):
+        pairs = [(i, j) for i in range(8) for j in range(8) if shows[i] != shows[j]]
+        terms.append(np.mean([(a[i] @ b[j] / 8 + 1) ** 3 for i, j in pairs]))
+    assert kid(x, y, shows=shows) == pytest.approx(terms[0] + terms[1] - 2 * terms[2], rel=1e-12)
+    names = [f"face {i}" for i in shows]
+    assert kid(x, y, shows=names) == kid(x, y, shows=shows)
+
+
+def test_pictures_near_their_originals_bias_the_plain_kid_and_not_the_one_between_faces() -> None:
+    draws = [repaired(15, 3 * i) for i in range(200)]
+    plain = np.array([kid(x, y) for x, y, _ in draws])
+    between = np.array([kid(x, y, shows=shows) for x, y, shows in draws])
+    assert abs(between.mean()) < 3 * between.std() / math.sqrt(len(draws))
+    assert plain.mean() < -10 * abs(between.mean())
+
+
+@pytest.mark.parametrize("shows", [[0, 0, 0], [0, 1], [[0, 1, 2]]])
+def test_kid_between_faces_needs_a_face_for_each_pair_and_two_of_them(shows: list[int]) -> None:
+    x = features(3, 4, seed=1)
+    with pytest.raises(DataError, match="at least two faces"):
+        kid(x, x, shows=shows)
+    with pytest.raises(DataError, match="at least two faces"):
+        kid(x, x, shows=[0, 1, 2], subsets=3)
+
+
+def test_an_interval_of_groups_counts_each_by_its_size() -> None:
+    values, counts = np.array([20.0, 24.0, 28.0, 22.0]), np.array([5, 1, 1, 3])
+    plain, even, sized = (bootstrap_interval(values, counts=c) for c in (None, np.full(4, 6), counts))
+    assert plain == even
+    mean = (values * counts).sum() / counts.sum()
+    assert sized[0] <= mean <= sized[1]
+    draws = np.random.default_rng(0).integers(0, 4, (1000, 4))
+    means = np.sort([(values[d] * counts[d]).sum() / counts[d].sum() for d in draws])
+    assert sized == (means[24], means[974])
+
+
 @needs_cleanfid
 def test_kid_agrees_with_clean_fid(seeded: torch.Generator) -> None:
     from cleanfid import fid

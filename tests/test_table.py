@@ -56,7 +56,7 @@ def record(key: str, method: str, map: str | None = None, level: float = 20.0, *
                    for i, group in enumerate(("all", *BIN_NAMES))}
             for view, shift in (("composited", 0), ("raw", 0.001))
         },
-        "sets": {view: {"all": {"fd": 1.25, "kid": 0.0125, "n": 12}} for view in ("composited", "raw")},
+        "sets": {view: {"all": {"fd": 1.25, "kid_between_faces": 0.0125, "n": 12}} for view in ("composited", "raw")},
         "inception": None, "regions": {}, "networks": {"lpips": NET, "distance": NET}, "seconds": 3.0,
         "device": "CPU, 2 threads", "date": "2026-01-02", "versions": {}, "commit": "c0ffee" * 6,
     }  # fmt: skip
