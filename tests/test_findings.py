@@ -8,6 +8,7 @@ import pytest
 from test_table import record
 
 from faceinpaint import findings
+from faceinpaint.errors import DataError
 from faceinpaint.reproduce import ROWS
 
 KEYS = [row.key for row in ROWS]
@@ -141,3 +142,7 @@ def test_groups_put_results_first_and_pass_over_other_files(tmp_path):
     assert [r["key"] for r in found[0].records] == KEYS
     assert findings.groups(tmp_path, KEYS, ["another"]) == []
     assert findings.groups(tmp_path / "nowhere", KEYS) == []
+    broken = tmp_path / "real" / "telea.json"
+    broken.write_text(broken.read_text()[:300])
+    with pytest.raises(DataError, match=r"telea\.json"):  # not a folder less in the book
+        findings.groups(tmp_path, KEYS)
