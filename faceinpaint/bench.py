@@ -558,7 +558,7 @@ def inference(plan: Plan) -> list[dict[str, Any]]:
 
 
 def claims(entries: Sequence[dict[str, Any]]) -> list[str]:
-    """Whether the patent's claim of less computation than attention ([0112] to [0115]) holds, a line for each width."""
+    """Whether the patent's claim of less computation than attention ([0112], [0114]) holds, a line for each width."""
     paper = {"contextual-attention": 32, "gated-conv": 48}
     widest = max(e["width"] for e in entries if e["method"] == "contextual-attention")
     others = [e for e in entries if e["method"] in paper and (e["width"] == paper[e["method"]] or widest < 32)]
