@@ -8,7 +8,6 @@ A photograph has no parsing map and is not framed as the generator has seen face
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from faceinpaint.pictures import (
 )
 from faceinpaint.regions import REGION_COLOURS, merge_classes, n_regions, to_official
 from faceinpaint.train import Config
+from faceinpaint.weights import replacing
 
 OUTSIDE = ("refuse", "classical")
 """What becomes of hole pixels that lie in no face."""
@@ -380,7 +380,9 @@ def repair_file(
         raise error if error.path else DataError(error.problem, error.remedy, job.photo) from None
     try:
         if job.compare is not None:
-            _write_comparison(job.compare, comparison(photo.pixels, hole, done))
+            job.compare.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(job.compare) as new:
+                Image.fromarray(comparison(photo.pixels, hole, done)).save(new, "PNG")
         write_photograph(job.out, photo.repaired(done.pixels, hole != 0))
     except OSError as error:
         raise refusal(error, job.out) from error
@@ -529,15 +531,3 @@ def _coloured(photo: np.ndarray, done: Repair) -> np.ndarray:
         inside = face.frame.distance(rows, columns) <= 1
         base[where][inside] = 0.35 * base[where][inside] + 0.65 * table[laid % len(table)][inside]
     return base.round().astype(np.uint8)
-
-
-def _write_comparison(path: Path, sheet: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    Image.fromarray(sheet).save(content, "PNG")
-    new = path.with_name(f".{path.name}.new")
-    try:
-        new.write_bytes(content.getvalue())
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)

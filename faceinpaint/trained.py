@@ -175,19 +175,22 @@ def add(
     return entry
 
 
-def halve(source: Path, out: Path) -> str:
-    """Write weights in half precision, with their training record; returns the sha256 of the new file.
+def halved(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor in half precision; as it is if it holds whole numbers, or one above 65504, which half cannot hold."""
+    small = tensor.half() if tensor.is_floating_point() else tensor
+    return small if bool(small.isfinite().all()) else tensor
 
-    A tensor that half precision cannot hold (above 65504) keeps its own.
+
+def halve(source: Path, out: Path) -> str:
+    """Write weights in half precision (:func:`halved`), with their training record.
+
+    Returns:
+        the sha256 of the new file.
 
     Raises:
         CheckpointError: ``source`` cannot be read.
     """
     tensors, about = weights.load(source)
-    halved: dict[str, torch.Tensor] = {}
-    for name, tensor in tensors.items():
-        small = tensor.half() if tensor.is_floating_point() else tensor
-        halved[name] = small if bool(small.isfinite().all()) else tensor
     record: dict[str, Any] = {k: v for k, v in about.items() if k != "sha256"}
-    weights.save(out, halved, record | {"stored": "float16"})
+    weights.save(out, {name: halved(tensor) for name, tensor in tensors.items()}, record | {"stored": "float16"})
     return str(weights.read_json(out.with_suffix(".json"))["sha256"])
