@@ -7,7 +7,6 @@ were trained on and under which licence they stand.
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from faceinpaint.masks import composite
 from faceinpaint.methods import METHODS, PARSER
 from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.regions import REGIONS
-from faceinpaint.trained import listed
+from faceinpaint.trained import halved, listed
+from faceinpaint.weights import replacing
 
 OPSET = 20
 """Version of the ONNX operators."""
@@ -63,7 +63,7 @@ def export_onnx(source: str | Path, out: str | Path, *, half: bool = False) -> d
     Inputs, S the size that it was trained at: ``image`` (1, 3, S, S) float32 in [-1, 1], ``hole`` (1, 1, S, S) float32,
     1 = hole, and for a generator that looks at a map ``regions`` (1, S, S) uint8. A generator gives ``repaired``
     (1, 3, S, S), outside the hole equal to ``image``, and the method of the patent also ``styles``, the style matrix
-    (1, 256, n + 1). A parser gives ``regions`` (1, S, S) uint8.
+    (1, 256, n + 1), or n + 2 columns with ``other="own"``. A parser gives ``regions`` (1, S, S) uint8.
 
     Args:
         source: ``generator.safetensors``, or the folder of a run that holds it.
@@ -128,9 +128,8 @@ def export_onnx(source: str | Path, out: str | Path, *, half: bool = False) -> d
         model.metadata_props.add(key=name, value=value)
     onnx.checker.check_model(model)
     out.parent.mkdir(parents=True, exist_ok=True)
-    new = out.with_name(f".{out.name}.new")
-    new.write_bytes(model.SerializeToString(deterministic=True))
-    os.replace(new, out)
+    with replacing(out) as new:
+        new.write_bytes(model.SerializeToString(deterministic=True))
     return metadata
 
 
@@ -161,18 +160,21 @@ def _forget_the_run(model: Any) -> None:
 
 
 def _halve(model: Any) -> None:
-    """Large float32 tensors become float16, followed by a cast, which a runtime carries out once as it loads."""
+    """Large float32 tensors become float16, followed by a cast, which a runtime carries out once as it loads.
+
+    One that float16 cannot hold stays as it is.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []
     for tensor in model.graph.initializer:
         if tensor.data_type != TensorProto.FLOAT:
             continue
-        values = numpy_helper.to_array(tensor)
-        if values.size < HALVED:
+        small = halved(torch.from_numpy(numpy_helper.to_array(tensor).copy()))
+        if small.numel() < HALVED or small.dtype != torch.float16:
             continue
         name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype("float16"), f"{name}.half"))
+        tensor.CopyFrom(numpy_helper.from_array(small.numpy(), f"{name}.half"))
         casts.append(helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.widen", to=TensorProto.FLOAT))
     for cast in reversed(casts):
         model.graph.node.insert(0, cast)

@@ -27,6 +27,10 @@ the faces are at hand). In the middle half of the faces the box's side is betwee
 TILTS = (-20.0, 20.0, -40.0, 40.0)
 """Degrees by which the photograph is turned to look for faces, if none is likely upright."""
 
+WIDEST = 4
+LONGEST = 32766
+"""How large the frame of a given box may be: so many times the photograph's longer side, for a face of which the
+photograph shows a small part; and so many pixels, which is what OpenCV can cut out."""
 
 SCALES = (1.0, 0.94, 0.88)
 """Sizes at which a doubtful photograph is looked at: a face is seen at all of them, a chance likeness at one."""
@@ -106,6 +110,22 @@ def check_box(numbers: Sequence[float], text: str | None = None) -> Box:
             "Give x,y,width,height in pixels and, if the head is tilted, the tilt in degrees",
         )
     return Box(*numbers)
+
+
+def check_frame(box: Box, height: int, width: int) -> None:
+    """Refuse a box whose frame does not fit a photograph of this size: cutting it out would take all memory.
+
+    Raises:
+        ConfigError: the frame's side is more than :data:`WIDEST` times the photograph's longer one, or more than
+            :data:`LONGEST` pixels.
+    """
+    side, most = Frame.around(box).side, min(WIDEST * max(height, width), LONGEST)
+    if side > most:
+        raise ConfigError(
+            f"the box {box} asks for {side} x {side} pixels around the face, and of this photograph of "
+            f"{width} x {height} at most {most} x {most} are cut out",
+            "Give a box that fits the face, or shrink the photograph",
+        )
 
 
 @dataclass(frozen=True)

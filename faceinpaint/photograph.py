@@ -8,7 +8,6 @@ A photograph has no parsing map and is not framed as the generator has seen face
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from faceinpaint import trained
 from faceinpaint.errors import ConfigError, DataError, FaceInpaintError, refusal
 from faceinpaint.evaluate import load_generator, repairer
-from faceinpaint.framing import Box, Frame, check_box, find_faces, owners
+from faceinpaint.framing import Box, Frame, check_box, check_frame, find_faces, owners
 from faceinpaint.membrane import membrane
 from faceinpaint.models.parser import FaceParser
 from faceinpaint.pictures import (
@@ -33,8 +32,9 @@ from faceinpaint.pictures import (
     read_photograph,
     write_photograph,
 )
-from faceinpaint.regions import REGION_COLOURS, merge_classes, n_regions, to_official
+from faceinpaint.regions import REGION_COLOURS, merge_classes, to_official
 from faceinpaint.train import Config
+from faceinpaint.weights import replacing
 
 OUTSIDE = ("refuse", "classical")
 """What becomes of hole pixels that lie in no face."""
@@ -100,11 +100,7 @@ class Repairer:
         self.parser, self.parser_size = None, config.preset.size
         if parser is not None and self.reads_map:
             network, how = parser
-            if n_regions(how.merge) != n_regions(config.merge):
-                raise ConfigError(
-                    f"the parser tells {n_regions(how.merge)} regions apart, the generator {n_regions(config.merge)}",
-                    "Use a parser that was trained with the same merge of classes",
-                )
+            trained.check_merge(how, config)
             self.parser, self.parser_size = network.to(device), how.preset.size
 
     @classmethod
@@ -153,17 +149,16 @@ class Repairer:
             raise _nowhere(places, left / len(owner))
         of_pixel = np.full(hole.shape, -1, np.int32)
         of_pixel[rows, columns] = owner
-        faces = []
+        filled, faces = colours.copy(), []  # each face sees the holes of all: a repair is nothing known
         for i in np.unique(owner[owner >= 0]):
             frame, box = places[i]
             faces.append(self._face(colours, hole, parsing, frame, box))
             where = frame.place(height, width)
-            colours[where][of_pixel[where] == i] = _seamless(faces[-1], colours[where], hole[where], where)[
-                of_pixel[where] == i
-            ]
+            own = of_pixel[where] == i
+            filled[where][own] = _seamless(faces[-1], colours[where], hole[where], where)[own]
         if left:
-            colours = membrane(colours, of_pixel + ~hole >= 0)
-        return Repair(_with_colours(pixels, hole, colours * unit).reshape(photo.shape), tuple(faces), left)
+            filled = membrane(filled, of_pixel + ~hole >= 0)
+        return Repair(_with_colours(pixels, hole, filled * unit).reshape(photo.shape), tuple(faces), left)
 
     @torch.no_grad()
     def _face(
@@ -272,6 +267,8 @@ def _places(colours: np.ndarray, hole: np.ndarray, boxes: Boxes) -> list[tuple[F
         faces = find_faces(np.rint(colours).astype(np.uint8), hole)
     else:
         faces = [check_box(tuple(box)) for box in boxes]
+        for box in faces:
+            check_frame(box, *hole.shape)
     return [(Frame.around(box), box) for box in faces]
 
 
@@ -363,13 +360,13 @@ def repair_file(
 
     Raises:
         DataError: a file cannot be read or repaired; it is named.
-        ConfigError: the output's format would change known pixels.
+        ConfigError: the output's format would change known pixels, or the repair or the comparison would replace what
+            they are made from, or each other.
     """
     check_format(job.out)
     if job.compare is not None and job.compare.suffix.lower() != ".png":
         raise ConfigError("the comparison is a PNG file", "Name a .png file", job.compare)
-    if os.path.realpath(job.out) in (os.path.realpath(job.photo), os.path.realpath(job.hole)):
-        raise ConfigError("the output would replace what it is made from", "Name another file", job.out)
+    _check_places(job.out, job.compare, (job.photo, job.hole, job.parsing), "replace", "file")
     photo = read_photograph(job.photo)
     check_format(job.out, photo)
     hole = read_hole_for(photo, job.hole, white_is_hole)
@@ -380,7 +377,9 @@ def repair_file(
         raise error if error.path else DataError(error.problem, error.remedy, job.photo) from None
     try:
         if job.compare is not None:
-            _write_comparison(job.compare, comparison(photo.pixels, hole, done))
+            job.compare.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(job.compare) as new:
+                Image.fromarray(comparison(photo.pixels, hole, done)).save(new, "PNG")
         write_photograph(job.out, photo.repaired(done.pixels, hole != 0))
     except OSError as error:
         raise refusal(error, job.out) from error
@@ -396,13 +395,12 @@ def jobs_of(
 
     Raises:
         DataError: a folder is missing, or holds no photograph.
-        ConfigError: ``out`` is the folder of the photographs or of the holes.
+        ConfigError: ``out`` or ``compare`` is the folder of the photographs, holes or maps, or both are the same.
     """
     for folder in (photos, holes, *([parsing] if parsing else [])):
         if not folder.is_dir():
             raise DataError("there is no such folder", "Photographs in a folder need holes in a folder", folder)
-    if os.path.realpath(out) in (os.path.realpath(photos), os.path.realpath(holes)):
-        raise ConfigError("the output would mix with what it is made from", "Name another folder", out)
+    _check_places(out, compare, (photos, holes, parsing), "mix with", "folder")
     endings = {".png", ".jpg", ".jpeg", ".webp"}
     by_stem = [_by_stem(folder) for folder in (photos, holes, *([parsing] if parsing else []))]
     pictures = {stem: [p for p in paths if p.suffix.lower() in endings] for stem, paths in by_stem[0].items()}
@@ -410,6 +408,14 @@ def jobs_of(
     if not found:
         raise DataError(f"there is no photograph ({', '.join(FORMATS)})", "Check the name", photos)
     return _jobs(found, by_stem[1:], (holes, parsing), out, compare)
+
+
+def _check_places(out: Path, compare: Path | None, sources: Sequence[Path | None], harms: str, kind: str) -> None:
+    """Refuse to write where a source lies, by whatever name, and the comparison where the repair does."""
+    taken = {os.path.realpath(path) for path in sources if path is not None}
+    for what, path, others in (("output", out, taken), ("comparison", compare, taken | {os.path.realpath(out)})):
+        if path is not None and os.path.realpath(path) in others:
+            raise ConfigError(f"the {what} would {harms} what it is made from", f"Name another {kind}", path)
 
 
 def _jobs(
@@ -529,15 +535,3 @@ def _coloured(photo: np.ndarray, done: Repair) -> np.ndarray:
         inside = face.frame.distance(rows, columns) <= 1
         base[where][inside] = 0.35 * base[where][inside] + 0.65 * table[laid % len(table)][inside]
     return base.round().astype(np.uint8)
-
-
-def _write_comparison(path: Path, sheet: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    Image.fromarray(sheet).save(content, "PNG")
-    new = path.with_name(f".{path.name}.new")
-    try:
-        new.write_bytes(content.getvalue())
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import struct
 import warnings
 import zlib
@@ -24,6 +23,7 @@ from PIL import Image
 
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.faces import open_picture
+from faceinpaint.weights import replacing
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 """What a photograph is read from; a closed list, see :data:`faceinpaint.faces.PICTURE_FORMATS`."""
@@ -193,12 +193,8 @@ def write_photograph(path: str | Path, photo: Photograph) -> None:
     check_format(path, photo)
     content = _png(photo) if path.suffix.lower() == ".png" else _webp(photo)
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    try:
+    with replacing(path) as new:
         new.write_bytes(content)
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def check_format(path: Path, photo: Photograph | None = None) -> None:

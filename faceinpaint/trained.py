@@ -7,6 +7,10 @@ compute in single precision as ever.
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -135,6 +139,24 @@ def load_parser(path: str | Path) -> tuple[FaceParser, Config, dict[str, Any]]:
     return network, config, about
 
 
+def check_merge(parser: Config, generator: Config, path: str | Path | None = None) -> None:
+    """Refuse a parser that tells other regions apart than the generator was trained with.
+
+    Args:
+        parser, generator: their configurations.
+        path: of the parser, to be named.
+
+    Raises:
+        ConfigError: so.
+    """
+    if parser.merge != generator.merge:
+        raise ConfigError(
+            f"the parser was trained with merge {parser.merge}, the generator with {generator.merge}",
+            "Use two that were trained with the same",
+            path,
+        )
+
+
 def add(
     run: str | Path, name: str, trained_on: str, licence: str, *, parser: str | Path | None = None,
     folder: Path | None = None, first: bool = False,
@@ -151,7 +173,8 @@ def add(
 
     Raises:
         CheckpointError: a file cannot be used.
-        ConfigError: the generator reads a map and there is no parser, or the name cannot be that of a folder.
+        ConfigError: the generator reads a map and there is no parser or one of another merge, or the name cannot be
+            that of a folder. Then the list and its weights are as they were.
     """
     folder = folder or FOLDER
     if not plain_name(name):
@@ -161,33 +184,63 @@ def add(
     reads_map = repairer(config, found.generator).uses_map and config.merge != "none"
     if reads_map and found.parser is None:
         raise ConfigError("this generator reads a parsing map, and no parser is named", "Name its parser", run)
-    (folder / name).mkdir(parents=True, exist_ok=True)
-    sums: dict[str, str | None] = {"generator": halve(found.generator, folder / name / "generator.safetensors")}
+    sources = {"generator": found.generator}
     if reads_map and found.parser is not None:
-        load_parser(found.parser)
-        sums["parser"] = halve(found.parser, folder / name / "parser.safetensors")
-    entry = Trained(name, trained_on, licence, **sums)  # type: ignore[arg-type]
+        check_merge(load_parser(found.parser)[1], config, found.parser)
+        sources["parser"] = found.parser
     entries = listed(folder)
     places = [i for i, other in enumerate(entries) if other.name == name]
     entries = [other for other in entries if other.name != name]
-    entries.insert(0 if first else places[0] if places else len(entries), entry)
-    weights.write_json(folder / "index.json", {"weights": [asdict(e) for e in entries]})
+    new = folder / f".{name}.new"
+    shutil.rmtree(new, ignore_errors=True)  # what a process that was killed has left
+    new.mkdir(parents=True)
+    try:
+        sums = {part: halve(source, new / f"{part}.safetensors") for part, source in sources.items()}
+        entry = Trained(name, trained_on, licence, **sums)
+        entries.insert(0 if first else places[0] if places else len(entries), entry)
+        with _swapped(new, folder / name):
+            weights.write_json(folder / "index.json", {"weights": [asdict(e) for e in entries]})
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
     return entry
 
 
-def halve(source: Path, out: Path) -> str:
-    """Write weights in half precision, with their training record; returns the sha256 of the new file.
+@contextmanager
+def _swapped(new: Path, place: Path) -> Iterator[None]:
+    """Put a folder in the place of another; if what is done then fails, the old one comes back."""
+    old = place.with_name(f".{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    was_there = place.exists()
+    if was_there:
+        os.replace(place, old)
+    try:
+        os.replace(new, place)
+        yield
+    except BaseException:
+        if place.exists():
+            os.replace(place, new)
+        if was_there:
+            os.replace(old, place)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
-    A tensor that half precision cannot hold (above 65504) keeps its own.
+
+def halved(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor in half precision; as it is if it holds whole numbers, or one above 65504, which half cannot hold."""
+    small = tensor.half() if tensor.is_floating_point() else tensor
+    return small if bool(small.isfinite().all()) else tensor
+
+
+def halve(source: Path, out: Path) -> str:
+    """Write weights in half precision (:func:`halved`), with their training record.
+
+    Returns:
+        the sha256 of the new file.
 
     Raises:
         CheckpointError: ``source`` cannot be read.
     """
     tensors, about = weights.load(source)
-    halved: dict[str, torch.Tensor] = {}
-    for name, tensor in tensors.items():
-        small = tensor.half() if tensor.is_floating_point() else tensor
-        halved[name] = small if bool(small.isfinite().all()) else tensor
     record: dict[str, Any] = {k: v for k, v in about.items() if k != "sha256"}
-    weights.save(out, halved, record | {"stored": "float16"})
+    weights.save(out, {name: halved(tensor) for name, tensor in tensors.items()}, record | {"stored": "float16"})
     return str(weights.read_json(out.with_suffix(".json"))["sha256"])

@@ -46,11 +46,23 @@ def claimed(folder: Path) -> Iterator[None]:
         raise refusal(error, folder) from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it: a reader sees the old file or the new one."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write a file under, renamed to ``path`` when all is written: a reader sees the old file or
+    the new one. What a failure leaves is removed.
+    """
     new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(new, path)
+    try:
+        yield new
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, UTF-8 with plain newlines."""
+    with replacing(path) as new:
+        new.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -77,13 +89,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Write ``path`` (safetensors) and the JSON beside it, which holds ``about`` and the sha256 of the tensors."""
-    new = path.with_name(f".{path.name}.new")
-    try:
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, new)
-    except SafetensorError as error:  # what it makes of a full disk
-        raise OSError(None, str(error), str(new)) from error
-    write_json(path.with_suffix(".json"), about | {"sha256": _sha256(new)})
-    os.replace(new, path)
+    with replacing(path) as new:
+        try:
+            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, new)
+        except SafetensorError as error:  # what it makes of a full disk
+            raise OSError(None, str(error), str(new)) from error
+        write_json(path.with_suffix(".json"), about | {"sha256": _sha256(new)})
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -157,6 +158,20 @@ def test_every_method_is_exported(tmp_path, method, options, merge):
         assert psnr(pictures.onnx(*given)[0], pictures.torch(*given).numpy(), given[1]) > 80
 
 
+def test_styles_of_a_region_of_their_own_are_exported(tmp_path):
+    source = seeded(tmp_path, "facial-style", {"other": "own"}, **SMALL)
+    export_onnx(source, tmp_path / "out.onnx")
+    pictures = Pictures(source, tmp_path / "out.onnx", 1)
+    ((image, hole, regions),) = pictures
+    assert (regions == 0).any()
+    _, styles = pictures.onnx(image, hole, regions)
+    assert styles.shape == (1, 256, len(REGIONS) + 2)
+    with torch.no_grad():
+        features = pictures.network.style(torch.from_numpy(image * (1 - hole))).numpy()
+    outside = regions[0][:: 32 // features.shape[2], :: 32 // features.shape[3]] == 0
+    np.testing.assert_allclose(styles[0, :, -2], features[0][:, outside].mean(1), atol=1e-4)
+
+
 def test_a_graph_is_not_cut_into_blocks(monkeypatch):
     x = torch.zeros(2, 64, 2**16)
     assert len(facial_style._blocks(x)) > 1
@@ -167,6 +182,21 @@ def test_a_graph_is_not_cut_into_blocks(monkeypatch):
 def test_half_is_half_the_size(generator):
     source, half = generator
     assert half.stat().st_size < 0.55 * source.stat().st_size
+
+
+def test_what_16_bits_cannot_hold_stays_in_32(parser, tmp_path):
+    network, config, about = load_generator(parser[0])
+    with torch.no_grad():
+        network.score.weight.zero_()
+        network.down[1][0].weight[0, 0, 0, 0] = 1e6
+    weights.save(tmp_path / "generator.safetensors", network.state_dict(), {"config": config.to_dict(), **about})
+    export_onnx(tmp_path, tmp_path / "out.onnx", half=True)
+    held = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(tmp_path / "out.onnx").graph.initializer}
+    assert all(np.isfinite(values).all() for values in held.values())
+    assert {v.dtype.name for v in held.values() if np.abs(v).max(initial=0) > 65504 and v.dtype.kind == "f"} == {
+        "float32"
+    }
+    assert any(values.dtype == np.float16 for values in held.values())
 
 
 def test_metadata_says_what_the_file_is(generator):
@@ -219,6 +249,16 @@ def test_a_step_that_onnx_does_not_know_is_refused_in_one_line(parser, tmp_path,
     monkeypatch.setattr(torch.onnx, "export", refuse)
     with pytest.raises(ConfigError, match=r"parser cannot be written as ONNX \(no such step\)"):
         export_onnx(parser[0], tmp_path / "out.onnx")
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(parser, tmp_path, monkeypatch):
+    def fill_the_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fill_the_disk)
+    with pytest.raises(OSError, match="No space"):
+        export_onnx(parser[0], tmp_path / "out.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_missing_and_damaged_weights_are_refused(parser, tmp_path):

@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceinpaint.errors import ConfigError
+from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.models import facial_style
 from faceinpaint.models.facial_style import (
     AdaptiveFusion,
     Decoder,
     Encoder,
     FacialStyle,
+    LayerReading,
     RegionNorm,
     RegionRepair,
     StyleExtractNet,
@@ -27,6 +28,7 @@ from faceinpaint.models.facial_style import (
     style_pairs,
     style_pool,
 )
+from faceinpaint.models.parser import FaceParser
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -658,6 +660,34 @@ def test_unknown_value_is_refused_by_name(name: str) -> None:
     assert caught.value.remedy.startswith("Use one of")
 
 
+@pytest.mark.parametrize(
+    ("reading", "taken", "refused"),
+    [
+        ("R1", [(16, 32), (48, 32)], [(16, 16), (40, 40), (32, 24), (0, 16)]),
+        ("R2", [(32, 64), (64, 64)], [(32, 32), (48, 48), (16, 64), (0, 32)]),
+        ("R3", [(32, 16), (48, 48)], [(16, 16), (40, 40), (32, 24), (0, 16)]),
+    ],
+)
+def test_sides_that_cannot_be_halved_are_refused(
+    reading: LayerReading, taken: list[tuple[int, int]], refused: list[tuple[int, int]]
+) -> None:
+    generator, step = small(reading=reading), 32 if reading == "R2" else 16
+    for size in taken:
+        assert picture(generator, *case(*size)).shape[-2:] == size
+    for height, width in refused:
+        inputs = torch.zeros(1, 3, height, width), torch.zeros(1, 1, height, width), torch.zeros(1, height, width)
+        with pytest.raises(DataError, match=rf"{height}x{width} .*halved.* Use sides .*({step}|{2 * step})"):
+            generator(*inputs)
+
+
+def test_the_parser_refuses_sides_that_it_cannot_halve() -> None:
+    parser = FaceParser(2).eval()
+    for height, width in ((40, 40), (16, 24), (8, 8), (0, 16)):
+        with pytest.raises(DataError, match=f"{height}x{width} .*halved 4 times. Use sides"):
+            parser.parse(torch.zeros(1, 3, height, width), torch.zeros(1, 1, height, width))
+    assert parser.parse(torch.zeros(1, 3, 16, 48), torch.zeros(1, 1, 16, 48)).shape == (1, 16, 48)
+
+
 @pytest.mark.parametrize("mask_beta", [True, False], ids=["masked", "literal"])
 def test_literal_beta_of_a_damaged_region_reaches_every_pixel(mask_beta: bool) -> None:
     case = NormCase(torch.float64, mask_beta=mask_beta)
@@ -706,6 +736,7 @@ def test_other_pixels_become_one_more_region() -> None:
     assert matrix.shape == (2, 256, 10)
     close(matrix[0, :, 8], local[0][8], 1e-4)
     close(matrix[0, :, 9], whole[0], 1e-4)
+    assert torch.equal(generator.styles(image * (1 - hole), hole, regions), matrix)  # asked for alone, it is the same
     assert regions.max() == 8  # the caller's map is left alone
 
 

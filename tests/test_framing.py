@@ -12,7 +12,7 @@ from skimage import data
 from faceinpaint import framing
 from faceinpaint.errors import ConfigError
 from faceinpaint.faces.toy import draw
-from faceinpaint.framing import BOX_CENTRE, BOX_SHARE, Box, Frame, find_faces, owners, parse_box
+from faceinpaint.framing import BOX_CENTRE, BOX_SHARE, Box, Frame, check_frame, find_faces, owners, parse_box
 
 FACE = 92, 79, 83, 83
 """Where a reader sees the face of the portrait below."""
@@ -80,6 +80,15 @@ def test_a_pixel_belongs_to_the_nearest_frame() -> None:
 def test_boxes_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not that of a face"):
         parse_box(text)
+
+
+def test_a_frame_may_be_larger_than_the_photograph_but_not_without_end() -> None:
+    check_frame(Box(0, 0, 160, 160), 40, 64)
+    with pytest.raises(ConfigError, match="at most 256 x 256"):
+        check_frame(Box(0, 0, 170, 170), 40, 64)
+    check_frame(Box(0, 0, 21000, 21000), 40, 12000)
+    with pytest.raises(ConfigError, match=f"at most {framing.LONGEST} x {framing.LONGEST}"):
+        check_frame(Box(0, 0, 22000, 22000), 40, 12000)
 
 
 def test_boxes_are_read_and_written_alike() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from skimage import data
 import faceinpaint
 from faceinpaint import cli, framing, photograph, trained, weights
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
+from faceinpaint.evaluate import load_generator
 from faceinpaint.faces.toy import draw, toy_faces
 from faceinpaint.framing import Box
 from faceinpaint.masks import drawn_holes
@@ -207,6 +209,21 @@ def test_several_faces_are_each_repaired_alone(runs: Path) -> None:
     assert np.array_equal(one.pixels[:, :260], both.pixels[:, :260])
 
 
+def test_a_repair_is_not_what_the_next_face_sees(runs: Path) -> None:
+    photo, tool = crowd(), Repairer.load(runs / "ours")
+    close, hole = LEFT._replace(x=LEFT.x + 70), spots((140, 100), (190, 100))
+    boxes = [LEFT, close]
+    one, other = tool.repair(photo, hole, boxes=boxes), tool.repair(photo, hole, boxes=boxes[::-1])
+    assert [face.box for face in one.faces] == boxes
+    for face, same in zip(one.faces, other.faces[::-1], strict=True):
+        assert np.array_equal(face.image, same.image)
+        assert np.array_equal(face.regions, same.regions)  # type: ignore[arg-type]
+    assert np.array_equal(one.pixels, other.pixels)
+    flat = np.full_like(photo, 120)
+    for face in tool.repair(flat, hole, boxes=boxes).faces:
+        assert np.ptp(face.image[face.hole == 0]) == 0  # nothing of the other hole is seen beside it
+
+
 def test_a_hole_outside_any_face_is_refused_or_filled_classically(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo, hole, tool = crowd(), spots((140, 100), (230, 225)), Repairer.load(runs / "ours")
     with pytest.raises(DataError, match=r"50\.0% of the hole lie outside the faces \(92,79,83,83\).*classical"):
@@ -240,6 +257,13 @@ def test_a_face_at_the_edge_and_a_tilted_one(runs: Path) -> None:
 # --------------------------------------------------------------------------------------------------- refusals
 
 
+@pytest.mark.parametrize("box", [(-10000, -10000, 20100, 20100), (0, 0, 5e5, 5e5), (-60, -60, 166, 166, 45)])
+def test_a_box_that_asks_for_too_many_pixels_is_refused(box: tuple[float, ...], runs: Path) -> None:
+    photo, hole, _ = drawn(64, 64)
+    with pytest.raises(ConfigError, match=r"of 64 x 64 at most 256 x 256 .* Give a box that fits the face"):
+        inpaint(photo, hole, weights=runs / "gated", boxes=[box])
+
+
 def test_what_does_not_fit_is_refused(runs: Path, tmp_path: Path) -> None:
     photo, hole, parsing = drawn(40, 30)
     with pytest.raises(DataError, match="hole mask"):
@@ -267,8 +291,13 @@ def test_weights_that_do_not_belong_together_are_refused(runs: Path) -> None:
         Repairer.load(runs / "parser")
     with pytest.raises(CheckpointError, match="Name those of a parser"):
         Repairer.load(runs / "ours", runs / "gated")
-    with pytest.raises(ConfigError, match="8 regions apart, the generator 18"):
+    with pytest.raises(ConfigError, match="parser was trained with merge regions, the generator with classes"):
         Repairer.load(runs / "away" / "many", runs / "parser")
+    generator, config, _ = load_generator(runs / "ours")
+    parser, how, _ = trained.load_parser(runs / "parser")
+    as_many = replace(how, merge="accessories")  # as many regions, and other ones
+    with pytest.raises(ConfigError, match="merge accessories, the generator with regions"):
+        Repairer(generator, config, (parser, as_many))
 
 
 def test_the_package_gives_inpaint_without_waiting_for_torch(runs: Path) -> None:
@@ -370,6 +399,15 @@ BAD = {
     "a lossy output": "inpaint photos/a.png --hole holes/a.png --out a.jpg",
     "over the photograph": "inpaint photos/a.png --hole holes/a.png --out photos/a.png",
     "over the hole": "inpaint photos/a.png --hole holes/a.png --out holes/a.png",
+    "the comparison over the photograph": "inpaint photos/a.png --hole holes/a.png --out a.png --compare photos/a.png",
+    "the comparison over the hole": "inpaint photos/a.png --hole holes/a.png --out b.png --compare ./holes/a.png",
+    "over the map": "inpaint photos/a.png --hole holes/a.png --out maps/a.png --parsing maps/a.png",
+    "comparison over the map": "inpaint photos/a.png --hole holes/a.png --out a.png --parsing m.png --compare m.png",
+    "both in one file": "inpaint photos/a.png --hole holes/a.png --out a.png --compare ./a.png",
+    "comparisons among photographs": "inpaint photos --hole holes --out out --compare photos",
+    "into the maps": "inpaint photos --hole holes --out maps --parsing maps",
+    "comparisons among repairs": "inpaint photos --hole holes --out out --compare out",
+    "by a link": "inpaint photos --hole holes --out out --compare link",
     "a box of words": "inpaint photos/a.png --hole holes/a.png --out a.png --box face",
     "a box for a folder": "inpaint photos --hole holes --out out --box 1,2,3,4",
     "no answer": "inpaint photos/a.png --hole holes/a.png --out a.png --outside perhaps",
@@ -392,15 +430,21 @@ def test_bad_input_ends_with_one_message_and_nothing_written(
 ) -> None:
     (folder / "empty").mkdir()
     (folder / "photos" / "a.txt").write_text("no picture")
+    (folder / "maps").mkdir()
+    for place in ("m.png", "maps/a.png", "maps/b.png", "maps/c.png"):
+        Image.fromarray(drawn(40, 50)[2]).save(place)
+    (folder / "link").symlink_to(folder / "photos")
     words = BAD[name].replace("RUNS", str(runs)).split()
+    if "--box" not in words and name not in ("a box for a folder", "no face"):
+        words += ["--box", "whole"]
     if "--weights" not in words:
         words += ["--weights", str(runs / "ours")]
-    before = sorted(folder.rglob("*"))
+    before = {path: path.read_bytes() if path.is_file() else b"" for path in sorted(folder.rglob("*"))}
     code, out, err = call(monkeypatch, capfd, *words)
     assert (code, out) == (2, "")
     assert err.count("Error:") == 1
     assert "Traceback" not in err
-    assert sorted(folder.rglob("*")) == before
+    assert {path: path.read_bytes() if path.is_file() else b"" for path in sorted(folder.rglob("*"))} == before
 
 
 def test_weights_are_listed_and_added_and_used_by_default(

@@ -17,10 +17,10 @@ from faceinpaint.train import Config
 P = preset("smoke", size=32, width=4, style_width=4, parser_width=4, baseline_scale=0.06)
 
 
-def run(folder: Path, method: str = "facial-style", seed: int = 0) -> Path:
+def run(folder: Path, method: str = "facial-style", seed: int = 0, merge: str = "regions") -> Path:
     """The folder of a run with fresh weights."""
     torch.manual_seed(seed)
-    config = Config(method, P, seed=seed)
+    config = Config(method, P, merge=merge, seed=seed)
     folder.mkdir(parents=True)
     weights.save(folder / "generator.safetensors", config.generator().state_dict(), {"config": config.to_dict()})
     return folder
@@ -88,6 +88,45 @@ def test_an_entry_of_the_same_name_is_replaced_in_its_place(shelf: Path, tmp_pat
     assert entries[0].trained_on == "more"
     assert entries[0].generator != before.generator
     trained.find("ours", folder=shelf)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_entry_that_cannot_be_replaced_stays(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, again = contents(shelf), run(tmp_path / "again", seed=1)
+    with pytest.raises(CheckpointError, match="Name those of a parser"):
+        trained.add(again, "ours", "more", "MIT", parser=tmp_path / "runs" / "gated", folder=shelf)
+    other = run(tmp_path / "other", "parser", merge="accessories")
+    with pytest.raises(ConfigError, match="merge accessories, the generator with regions"):
+        trained.add(again, "ours", "more", "MIT", parser=other, folder=shelf)
+    assert contents(shelf) == before
+    real = weights.write_json
+
+    for full in ("parser.json", "index.json"):
+
+        def refuse(path: Path, content: object, full: str = full) -> None:
+            if path.name == full:
+                raise OSError(28, "No space left on device")
+            real(path, content)
+
+        monkeypatch.setattr(weights, "write_json", refuse)
+        with pytest.raises(OSError, match="No space"):
+            trained.add(again, "ours", "more", "MIT", parser=tmp_path / "runs" / "parser", folder=shelf)
+        with pytest.raises(OSError, match="No space"):
+            trained.add(again, "new", "more", "MIT", parser=tmp_path / "runs" / "parser", folder=shelf)
+        assert contents(shelf) == before
+        assert sorted(path.name for path in shelf.iterdir()) == ["index.json", "ours", "plain"]
+
+
+def test_what_a_killed_process_left_does_not_stand_in_the_way(shelf: Path, tmp_path: Path) -> None:
+    for rest in (".ours.new", ".ours.old"):
+        (shelf / rest).mkdir()
+        (shelf / rest / "generator.json").write_text("{")
+    trained.add(shelf / "ours", "ours", "the same", "MIT", folder=shelf)  # its own weights may be the source
+    assert trained.find("ours", folder=shelf).about == "ours: trained on the same; MIT"
+    assert sorted(path.name for path in shelf.iterdir()) == ["index.json", "ours", "plain"]
 
 
 def test_weights_that_are_not_those_of_the_list_are_refused(shelf: Path, tmp_path: Path) -> None:

@@ -164,6 +164,23 @@ def test_a_failure_midway_leaves_the_old_files(path: Path, broken: Callable[[pyt
     assert sorted(p.name for p in path.parent.iterdir()) == ["state.json", "state.safetensors"]
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [lambda m: m.setattr(Path, "write_text", _half_a_text), lambda m: m.setattr(os, "replace", _fail)],
+    ids=["writing", "rename"],
+)
+def test_a_text_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(
+    tmp_path: Path, broken: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.txt"
+    weights.write_text(path, "old")
+    broken(monkeypatch)
+    with pytest.raises(_DiskFull):
+        weights.write_text(path, "new text")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
 def test_a_kill_between_the_two_renames_is_noticed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """JSON is renamed first: a first save killed here leaves no tensors file, a later one a pair that is refused."""
     real = os.replace

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from faceinpaint.errors import ConfigError
+from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.models import Output
 from faceinpaint.regions import REGIONS, damaged_regions, resize_regions
 
@@ -83,6 +83,7 @@ class StyleExtractNet(nn.Module):
         self.up = nn.Sequential(*(up(i, o) for i, o in zip((4 * width, *outputs), outputs, strict=False)))
 
     def forward(self, damaged: Tensor) -> Tensor:
+        """Damaged face (B, 3, H, W) in [-1, 1], zero in the hole -> style features F_s (B, 256, h, w)."""
         return self.up(self.down(damaged))
 
 
@@ -493,6 +494,7 @@ class FacialStyle(nn.Module):
                     f"Use one of {', '.join(map(str, allowed))}",
                 )
         self.n, self.mask_channel, self.pooling, self.other = n, mask_channel, pooling, other
+        self.halvings = ENCODER_STRIDES[reading].count(2)
         self.columns = regions = n + 1 if other == "own" else n
         widths = (width, 2 * width, 4 * width, 8 * width, 8 * width)
         self.style = StyleExtractNet(style_width or width, reading, style_ups)
@@ -514,27 +516,67 @@ class FacialStyle(nn.Module):
                 nn.init.zeros_(p)
 
     def styles(self, damaged: Tensor, hole: Tensor, regions: Tensor) -> Tensor:
-        """Style matrix (B, 256, n + 1) of a damaged face (B, 3, H, W) in [-1, 1], its hole and parsing map."""
-        features = self.style(damaged)
-        return style_matrix(*style_pool(features, regions, self.columns, hole if self.pooling == "valid" else None))
+        """Style matrix of a damaged face.
+
+        Args:
+            damaged: face (B, 3, H, W) in [-1, 1], zero in the hole.
+            hole: hole mask (B, 1, H, W), 1 = hole.
+            regions: parsing map (B, H, W), 0 = other, 1..n.
+
+        Returns:
+            (B, 256, n + 1): a column for each region, and the last for the whole face. With ``other="own"``
+            (B, 256, n + 2): the last but one for the pixels outside all regions.
+        """
+        known = hole if self.pooling == "valid" else None
+        return style_matrix(*style_pool(self.style(damaged), self._numbered(regions), self.columns, known))
+
+    def _numbered(self, regions: Tensor) -> Tensor:
+        """The map as the modules read it: where pixels outside all regions form one of their own, it is the last."""
+        return torch.where(regions == 0, self.n + 1, regions) if self.other == "own" else regions
 
     def forward(self, image: Tensor, hole: Tensor, regions: Tensor) -> Output:
         """Repair a face.
 
         Args:
-            image: photograph (B, 3, H, W) in [-1, 1], H and W multiples of 16, from 32 up (under R2 of 32,
-                from 64 up); what lies under the hole is blanked first.
+            image: photograph (B, 3, H, W) in [-1, 1], H and W multiples of 16 and one of them larger (under R2 of
+                32); what lies under the hole is blanked first.
             hole: hole mask (B, 1, H, W), 1 = hole.
             regions: parsing map (B, H, W), 0 = other, 1..n. The patent takes it from the undamaged photograph.
 
         Returns:
             the repaired face, raw; see :func:`faceinpaint.masks.composite`.
+
+        Raises:
+            DataError: the photograph has other sides.
         """
+        check_halvings(image, self.halvings, least=2)  # normalising an abstract feature of one pixel leaves nothing
         damaged_face = image * (1 - hole)
-        if self.other == "own":
-            regions = torch.where(regions == 0, self.n + 1, regions)
         matrix = self.styles(damaged_face, hole, regions)
+        regions = self._numbered(regions)
         damaged = damaged_regions(regions, hole, matrix.shape[2] - 1)
         skips, abstract = self.encoder(torch.cat([damaged_face, hole], dim=1) if self.mask_channel else damaged_face)
         skips = [repair(s, matrix, regions, hole, damaged) for repair, s in zip(self.repair, skips, strict=True)]
         return Output(self.decoder(abstract, skips))
+
+
+def check_halvings(image: Tensor, times: int, least: int = 1) -> None:
+    """Refuse pictures that a network cannot halve as often as it does.
+
+    Args:
+        image: (B, C, H, W).
+        times: how often both sides are halved.
+        least: how many pixels must be left then.
+
+    Raises:
+        DataError: a side is not a multiple of 2^times, or fewer pixels are left.
+    """
+    height, width = image.shape[-2:]
+    step = 2**times
+    if height % step or width % step:
+        raise DataError(
+            f"a picture of {height}x{width} cannot be halved {times} times", f"Use sides divisible by {step}"
+        )
+    if height * width < least * step**2:
+        raise DataError(
+            f"a picture of {height}x{width} is too small to be halved {times} times", f"Use sides from {2 * step} up"
+        )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from faceinpaint.models import Output
+from faceinpaint.models.facial_style import check_halvings
 from faceinpaint.regions import REGIONS
 
 
@@ -49,7 +50,11 @@ class FaceParser(nn.Module):
 
         Returns:
             logits (B, n + 1, H, W) in the place of the picture.
+
+        Raises:
+            DataError: a side is not a multiple of 16.
         """
+        check_halvings(image, len(self.up))
         x = torch.cat([image * (1 - hole), hole], dim=1)
         skips = []
         for i, layer in enumerate(self.down):
