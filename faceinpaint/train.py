@@ -39,7 +39,7 @@ from faceinpaint.faces import FaceSet
 from faceinpaint.masks import HoleSet, composite
 from faceinpaint.methods import Batch, Method, Step, method
 from faceinpaint.presets import Preset, preset
-from faceinpaint.regions import CLASSES, MERGES, region_table
+from faceinpaint.regions import CLASSES, MERGES, MIRRORED, region_table
 
 Progress = Callable[[int, str], None]
 """Told how many images more were trained on, and one line on how it goes."""
@@ -103,8 +103,8 @@ class Config:
 class Feed:
     """Batches of faces, holes and parsing maps, from arrays in memory (or memory-mapped) to the device.
 
-    On a GPU the whole set moves there once, as bytes. Faces are mirrored at random, holes mirrored and turned. Every
-    face comes once an epoch; holes are drawn at random.
+    On a GPU the whole set moves there once, as bytes. Faces are mirrored at random, left and right swapped in their
+    maps, holes mirrored and turned. Every face comes once an epoch; holes are drawn at random.
 
     Args:
         faces, holes: the training set, both of the same size in pixels.
@@ -145,7 +145,8 @@ class Feed:
         self.device = torch.device(device)
         if self.device.type != "cpu":
             self.arrays = tuple(a.to(self.device) for a in self.arrays)
-        self.table = torch.from_numpy(region_table(merge)).to(self.device)
+        table = region_table(merge)
+        self.tables = torch.from_numpy(np.stack([table, table[list(MIRRORED)]])).to(self.device)  # as it is, mirrored
         self.batch, self.seed, self.share = batch, seed, slice(rank * batch // world, (rank + 1) * batch // world)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
@@ -177,7 +178,7 @@ class Feed:
         return Batch(
             image.to(torch.float32).div_(127.5).sub_(1),
             hole.to(torch.float32),
-            self.table[label.long()],
+            self.tables[mirror.long()[:, None, None], label.long()],
             chance[:, None, None, None],
         )
 
