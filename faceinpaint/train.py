@@ -278,7 +278,8 @@ def _train(
 ) -> Path:  # fmt: skip
     """What :func:`train` does once the folder is its own."""
     p, chosen = config.preset, method(config.method)
-    backbone = load_backbone(p.backbone, backbone_weights) if chosen.perceptual else None
+    with fabric.rank_zero_first(local=True):  # on each machine one fetches weights, the others find them
+        backbone = load_backbone(p.backbone, backbone_weights) if chosen.perceptual else None
     about: dict[str, Any] = {
         "config": config.to_dict(),
         "data": {"faces": faces.source, "holes": holes.source, "face_count": len(faces), "hole_count": len(holes)},
