@@ -33,6 +33,10 @@ app.add_typer(shelf, name="weights")
 Faces = Annotated[str, typer.Option(help="'toy' for drawn faces, or a folder of pictures and parsing maps.")]
 Holes = Annotated[str, typer.Option(help="'drawn', or a folder of hole masks.")]
 Order = Annotated[str, typer.Option(help="Class order of the label maps: celebamask-hq or bisenet.")]
+StatedOrder = Annotated[
+    str | None,
+    typer.Option(help="Class order of the label maps: celebamask-hq (default) or bisenet; a prepared cache knows it."),
+]
 BlackIsHole = Annotated[bool, typer.Option("--black-is-hole", help="Hole files are black where the hole is.")]
 PresetName = Annotated[str, typer.Option(help="smoke, cpu, gpu or paper.")]
 Settings = Annotated[
@@ -76,7 +80,7 @@ def data_toy(
 
     from faceinpaint.faces import load_faces
 
-    faces = load_faces("toy", split, size, count=count, seed=seed)
+    faces = load_faces("toy", split, size, count=count, seed=seed, progress=True)
     for name, array in (("images", faces.images), ("labels", faces.labels)):
         (out / name).mkdir(parents=True, exist_ok=True)
         for face, picture in zip(faces.ids, array, strict=True):
@@ -152,7 +156,7 @@ def train(
     settings: Settings = None,
     cache: Cache = None,
     weights: Weights = "auto",
-    order: Order = "celebamask-hq",
+    order: StatedOrder = None,
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs or processes; under torchrun, all of it.")] = 1,
@@ -177,7 +181,7 @@ def train(
     from faceinpaint.train import disband, launch, train
 
     config = _config(method, preset, merge, seed, settings)
-    sources = Sources(faces, holes, order, not black_is_hole, weights=weights)
+    sources = Sources(faces, holes, order, _polarity(black_is_hole), weights=weights)
     fabric = launch(config.preset, _accelerator(device), devices)
     first = fabric.is_global_zero
     with fabric.rank_zero_first():  # it prepares the pictures, the others find them prepared
@@ -205,7 +209,7 @@ def evaluate(
     cache: Cache = None,
     weights: Weights = "auto",
     inception: Annotated[Path | None, typer.Option(help="clean-fid's Inception file, for FID and KID proper.")] = None,
-    order: Order = "celebamask-hq",
+    order: StatedOrder = None,
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
 ) -> None:
@@ -248,7 +252,7 @@ def evaluate(
             out.stem, chosen.title, chosen.name, network, config.preset, config.merge,
             ("predicted" if parser else "true") if reads else None, about, *guess,
         )  # fmt: skip
-    sources = Sources(faces, holes, order, not black_is_hole, pairs, weights, inception)
+    sources = Sources(faces, holes, order, _polarity(black_is_hole), pairs, weights, inception)
     test = sources.test(row.preset, cache or out.parent / "cache", seed, progress=True)
     lpips = load_backbone("alexnet", weights)
     with _bar(f"evaluate {row.title}", len(test.pairs)) as advance:
@@ -278,7 +282,7 @@ def reproduce(
     settings: Settings = None,
     weights: Weights = "auto",
     inception: Annotated[Path | None, typer.Option(help="clean-fid's Inception file, for FID and KID proper.")] = None,
-    order: Order = "celebamask-hq",
+    order: StatedOrder = None,
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
 ) -> None:
@@ -303,7 +307,7 @@ def reproduce(
         if key not in keys:
             raise ConfigError(f"no row of {rows} is called {key!r}", f"Use one of {', '.join(keys)}")
     plan = [row for row in PLANS[rows] if not only or row.key in only]
-    sources = Sources(faces, holes, order, not black_is_hole, pairs, weights, inception)
+    sources = Sources(faces, holes, order, _polarity(black_is_hole), pairs, weights, inception)
     scale = find(preset, **_pairs(settings))
     with _resumable():
         paths = reproduce(scale, out, sources=sources, rows=plan, seed=seed, accelerator=_accelerator(device))
@@ -516,6 +520,11 @@ def _pairs(settings: list[str] | None) -> dict[str, Any]:
         except ValueError:
             found[name] = value
     return found
+
+
+def _polarity(black_is_hole: bool) -> bool | None:
+    """Whether white is the hole; None where nothing is said of it, as a prepared cache knows it."""
+    return False if black_is_hole else None
 
 
 def _config(method: str, preset: str, merge: str, seed: int, settings: list[str] | None) -> Any:

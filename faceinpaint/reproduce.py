@@ -23,7 +23,7 @@ from faceinpaint.errors import ConfigError
 from faceinpaint.evaluate import Row, TestSet, count_flops, evaluate, evaluate_parser, load_generator
 from faceinpaint.faces import load_faces
 from faceinpaint.masks import drawn_test_holes, load_holes, make_pairs, read_pairs, write_pairs
-from faceinpaint.methods import METHODS, PARSER
+from faceinpaint.methods import METHODS, PARSER, Method
 from faceinpaint.presets import Preset
 from faceinpaint.show import write_plots
 from faceinpaint.train import Config, differences, thinned_log, train
@@ -108,8 +108,8 @@ class Sources:
     Attributes:
         faces: "toy" for drawn faces, or a folder (see :func:`faceinpaint.faces.load_faces`).
         holes: "drawn", or a folder of hole masks (see :func:`faceinpaint.masks.load_holes`).
-        order: class order of the label maps.
-        white_is_hole: polarity of the hole files.
+        order: class order of the label maps; None if nothing is said of it, as a prepared cache knows it.
+        white_is_hole: polarity of the hole files; None likewise.
         pairs: CSV of test pairs; None makes one from the test sets.
         weights: of the frozen networks, see :func:`faceinpaint.backbones.load_backbone`.
         inception: clean-fid's Inception file, for FID proper.
@@ -117,8 +117,8 @@ class Sources:
 
     faces: str | Path = "toy"
     holes: str | Path = "drawn"
-    order: str = "celebamask-hq"
-    white_is_hole: bool = True
+    order: str | None = None
+    white_is_hole: bool | None = None
     pairs: Path | None = None
     weights: str | Path = "auto"
     inception: Path | None = None
@@ -134,7 +134,7 @@ class Sources:
         """The fixed test pairs: those of the CSV, or each test face once in every bin."""
         faces = self._faces("test", preset, cache, preset.pairs_per_bin, seed, progress)
         if self.holes == "drawn":
-            holes = drawn_test_holes(preset.pairs_per_bin, preset.size, seed)
+            holes = drawn_test_holes(preset.pairs_per_bin, preset.size, seed, progress)
         else:
             holes = load_holes(
                 self.holes, "test", preset.size, cache=cache, white_is_hole=self.white_is_hole, progress=progress
