@@ -609,7 +609,7 @@ class _Log:
         self.out = out
         path = out / "log.jsonl"
         try:
-            kept = [line for line in _lines(path) if json.loads(line)["step"] < start]
+            kept = [line for line in log_lines(path) if json.loads(line)["step"] < start]
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"a line of it is damaged ({error})", "Delete it; curves start anew", path) from None
         weights.write_text(path, "".join(kept))
@@ -653,7 +653,7 @@ def thinned_log(path: Path, points: int = 100) -> list[dict[str, float]]:
         CheckpointError: a line is damaged.
     """
     try:
-        rows = [json.loads(line) for line in _lines(path)]
+        rows = [json.loads(line) for line in log_lines(path)]
         names = list(rows[0]) if rows else []
         cuts = np.array_split(np.arange(len(rows)), min(points, len(rows))) if rows else []
         means = [{name: float(np.mean([rows[i][name] for i in cut])) for name in names} for cut in cuts]
@@ -662,8 +662,8 @@ def thinned_log(path: Path, points: int = 100) -> list[dict[str, float]]:
     return [{name: float(f"{value:.4g}") for name, value in row.items()} for row in means]
 
 
-def _lines(path: Path) -> list[str]:
-    """Whole lines of a log; a last one cut short by a crash is dropped."""
+def log_lines(path: Path) -> list[str]:
+    """Whole lines of a log; a last one that is cut short, by a crash or while it is written, is dropped."""
     if not path.exists():
         return []
     return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
