@@ -259,9 +259,10 @@ def train(
     """
     out = Path(out)
     fabric = fabric or launch(config.preset, accelerator)
+    before, lost = signal.getsignal(signal.SIGTERM), False
     try:
         with weights.claimed(out) if fabric.is_global_zero else nullcontext():
-            final = _train(config, faces, holes, out, backbone_weights, progress, fabric, start)
+            return _train(config, faces, holes, out, backbone_weights, progress, fabric, start)
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         lost = isinstance(error, torch.distributed.DistError) or "gloo" in reason or "peer" in reason
@@ -269,7 +270,11 @@ def train(
             raise
         remedy = "Look for its own message, mend the cause and start the same command again: it goes on"
         raise TrainingError(f"another process of the run was lost ({reason})", remedy, out) from error
-    return final
+    finally:
+        # Of a lost worker's peers, torchrun ends each by SIGTERM, which must not come before the message is shown.
+        changed = signal.getsignal(signal.SIGTERM) is not before
+        if changed and before is not None and not (lost and fabric.world_size > 1):
+            signal.signal(signal.SIGTERM, before)
 
 
 def _train(
@@ -717,7 +722,7 @@ def _ctrl_c(several: bool) -> Iterator[list[int]]:
     """A list that is empty until Ctrl-C is pressed; a second Ctrl-C interrupts at once.
 
     Of several processes, SIGTERM is noted too, and not obeyed at once: torchrun sends it to those that are left when
-    one is lost, and they still have to say so.
+    one is lost, and they still have to say so. So :func:`train` puts the old handler back, not this.
     """
     pressed: list[int] = []
 

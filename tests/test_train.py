@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -245,6 +246,35 @@ def test_after_ctrl_c_the_result_is_the_same_to_the_bit(
     assert not (tmp_path / "generator.safetensors").exists()
     train(config, faces, holes, tmp_path)
     assert results(tmp_path) == undisturbed(name)
+
+
+def test_sigterm_is_obeyed_again_once_a_run_of_several_processes_is_over(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    ctrl_c, seen = module._ctrl_c, []
+    config = Config("context-encoder", tiny(images=8))
+    with monkeypatch.context() as patch:  # as if there were several
+        patch.setattr(module, "_ctrl_c", lambda several: ctrl_c(True))
+        train(config, faces, holes, tmp_path, progress=lambda *_: seen.append(signal.getsignal(signal.SIGTERM)))
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert seen[-1] is not before
+
+    several = SimpleNamespace(world_size=2, is_global_zero=True)
+    for reason, restored in (("gloo: connection closed by peer", False), ("something else", True)):
+
+        def lose(*arguments: Any, reason: str = reason) -> None:
+            with ctrl_c(True):
+                raise RuntimeError(reason)
+
+        monkeypatch.setattr(module, "_train", lose)
+        try:
+            with pytest.raises(RuntimeError if restored else TrainingError, match=reason):
+                train(config, faces, holes, tmp_path, fabric=several)
+            # When one is lost, SIGTERM comes to the others, which have yet to say so.
+            assert (signal.getsignal(signal.SIGTERM) is before) == restored
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("name", FOUR)
