@@ -407,8 +407,9 @@ class _Run:
         generator, critic = self.bare["generator"], self.bare.get("critic")
         terms: dict[str, Tensor] = {}
         # The critic first, on faces of their own when it takes more than one step; the generator on the last batch.
-        for turn in range(p.critic_steps):
-            batch = feed(step * p.critic_steps + turn)
+        turns = p.critic_steps if critic is not None else 1
+        for turn in range(turns):
+            batch = feed(step * turns + turn)
             batch = batch._replace(image=batch.image.contiguous(memory_format=self.format))
             output = self.wrapped["generator"](batch.image, batch.hole, batch.regions)
             if critic is not None:

@@ -193,6 +193,22 @@ def test_two_critic_steps_see_other_faces_and_train_as_many_generator_steps(
     assert sorted(steps.values()) == [7, 14]
 
 
+def test_without_a_critic_there_is_one_turn_a_step(faces: FaceSet, holes: HoleSet) -> None:
+    run = module._Run(Config("parser", tiny(critic_steps=5)), method("parser"), Fabric(accelerator="cpu"), None)
+    asked: list[int] = []
+    feed = Feed(faces, holes, 4)
+
+    def noted(step: int) -> Batch:
+        asked.append(step)
+        return feed(step)
+
+    for step in range(3):
+        run.step(step, 3, noted)
+    assert asked == [0, 1, 2]
+    counts = [t for name, t in run.bare["generator"].state_dict().items() if name.endswith("num_batches_tracked")]
+    assert {int(count) for count in counts} == {3}
+
+
 def test_without_adversarial_loss_the_critic_stays_as_it_was(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
     config = Config("facial-style", tiny(images=8), {"adversarial": 0.0})
     train(config, faces, holes, tmp_path)
