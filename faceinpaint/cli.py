@@ -297,8 +297,9 @@ def reproduce(
 
     Two of the ablations: `faceinpaint reproduce --rows ablations --only default --only no-style-loss --out out/style`
     """
+    from faceinpaint.methods import SHARED
     from faceinpaint.presets import preset as find
-    from faceinpaint.reproduce import PLANS, Sources, reproduce
+    from faceinpaint.reproduce import PLANS, Sources, methods_of, reproduce
 
     if rows not in PLANS:
         raise ConfigError(f"unknown rows {rows!r}", f"Use one of {', '.join(PLANS)}")
@@ -308,7 +309,14 @@ def reproduce(
             raise ConfigError(f"no row of {rows} is called {key!r}", f"Use one of {', '.join(keys)}")
     plan = [row for row in PLANS[rows] if not only or row.key in only]
     sources = Sources(faces, holes, order, _polarity(black_is_hole), pairs, weights, inception)
-    scale = find(preset, **_pairs(settings))
+    given = _pairs(settings)
+    scale = find(preset, **given)
+    # By all rows of the plan, not only those chosen here: rows of one table are made with the same settings.
+    used = methods_of(PLANS[rows])
+    for name in given:
+        if not any(method.reads(name) for method in used):
+            takes = dict.fromkeys(setting for method in used for setting in (*SHARED, *method.settings))
+            raise ConfigError(f"no row of {rows} reads the setting {name!r}", f"They read {', '.join(takes)}")
     with _resumable():
         paths = reproduce(scale, out, sources=sources, rows=plan, seed=seed, accelerator=_accelerator(device))
     print("\n".join(map(str, paths)))
@@ -528,17 +536,12 @@ def _polarity(black_is_hole: bool) -> bool | None:
 
 
 def _config(method: str, preset: str, merge: str, seed: int, settings: list[str] | None) -> Any:
-    """A run's configuration; each setting goes to the preset if it has such a field, else to the method."""
-    from dataclasses import fields
-
-    from faceinpaint.presets import Preset
+    """A run's configuration; each setting goes to the preset if the method takes it from there, else to the method."""
+    from faceinpaint.methods import method as chosen
     from faceinpaint.presets import preset as find
     from faceinpaint.train import Config
 
-    given = _pairs(settings)
-    of_preset = {f.name for f in fields(Preset)}
-    changes = {name: value for name, value in given.items() if name in of_preset}
-    options = {name: value for name, value in given.items() if name not in of_preset}
+    changes, options = chosen(method).split_settings(_pairs(settings))
     return Config(method, find(preset, **changes), options, merge, seed)
 
 

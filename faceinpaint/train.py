@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import hashlib
 import inspect
 import json
 import os
@@ -70,7 +71,10 @@ class Config:
             raise ConfigError(f"unknown merge {self.merge!r}", f"Use one of {', '.join(MERGES)}")
         if type(self.seed) is not int or not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed is {self.seed!r}", "Give a whole number from 0 up, below 2**63")
-        method(self.method).split_options(self.options)
+        model, _ = method(self.method).split_options(self.options)
+        method(self.method).check_size(self.preset.size, model)
+        with torch.device("meta"):  # without memory and time: what cannot be built is refused before data are read
+            method(self.method).build(self.preset, self.merge, model)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -705,10 +709,12 @@ def _claim(out: Path, about: dict[str, Any]) -> list[int]:
 def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
     """What keeps a run on file from being the one that is wanted, in words; empty if nothing does.
 
-    Where a frozen network's weights were found does not matter, their sha256 does. Nor does it that the run has fewer
-    images: it can be taken further.
+    Where a frozen network's weights were found does not matter, their sha256 does. Nor do settings that the method does
+    not read, nor that the run has fewer images: it can be taken further. Runs that keep no checksum of their pictures
+    are taken to be of the same ones.
     """
     if isinstance(held, dict) and isinstance(wanted, dict):
+        held, wanted = _decisive(held), _decisive(wanted)
         keys = list(wanted | held)
         return [line for key in keys for line in differences(held.get(key), wanted.get(key), key)]
     if held == wanted or name == "weights":
@@ -716,6 +722,23 @@ def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
     if name == "images" and isinstance(held, int) and isinstance(wanted, int) and held < wanted:
         return []
     return [f"{name} is {held!r} there, {wanted!r} here"]
+
+
+def _decisive(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without the settings that its method does not read; any other dictionary as it is."""
+    if not isinstance(config.get("method"), str) or not isinstance(config.get("preset"), dict):
+        return config
+    try:
+        chosen = method(config["method"])
+    except ConfigError:
+        return config
+    kept = {name: value for name, value in config["preset"].items() if name == "name" or chosen.reads(name)}
+    return config | {"preset": kept}
+
+
+def _sha256_of_pictures(faces: FaceSet, holes: HoleSet) -> str:
+    """One checksum over those of all pictures, in their order."""
+    return hashlib.sha256("\n".join([*faces.sha256, *holes.sha256]).encode()).hexdigest()
 
 
 @contextmanager

@@ -581,6 +581,34 @@ def test_other_data_or_another_frozen_network_in_the_same_folder_is_refused(
         train(config, faces, holes, tmp_path)
 
 
+def test_other_pictures_under_the_same_name_are_refused(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    config, longer = (Config("context-encoder", tiny(images=n)) for n in (8, 12))
+    train(config, faces, holes, tmp_path)
+    for others in (
+        (dataclasses.replace(faces, sha256=("0" * 64, *faces.sha256[1:])), holes),
+        (faces, dataclasses.replace(holes, sha256=(*holes.sha256[:-1], "0" * 64))),
+    ):
+        with pytest.raises(CheckpointError, match=r"another run.*pictures_sha256"):
+            train(longer, *others, tmp_path)
+    # A run whose record has no checksum is taken to be of the same pictures, and has one from then on.
+    for name in ("config.json", "generator.json"):
+        about = weights.read_json(tmp_path / name)
+        del about["data"]["pictures_sha256"]
+        weights.write_json(tmp_path / name, about)
+    train(config, faces, holes, tmp_path)
+    train(longer, faces, holes, tmp_path)
+    assert len(weights.read_json(tmp_path / "config.json")["data"]["pictures_sha256"]) == 64
+
+
+def test_settings_that_the_method_does_not_read_make_no_other_run(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path, undisturbed: Callable[[str], tuple[bytes, str]]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(Config("context-encoder", tiny(width=8)), faces, holes, tmp_path, progress=Interrupt(3))
+    train(Config("context-encoder", tiny()), faces, holes, tmp_path)
+    assert results(tmp_path) == undisturbed("context-encoder")
+
+
 def _truncate(folder: Path) -> None:
     path = folder / "state.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
@@ -674,6 +702,15 @@ def test_configurations_that_make_no_sense_are_refused(tmp_path: Path) -> None:
         Config("facial-style", tiny(), merge="all")
     with pytest.raises(ConfigError, match="no option 'speed'"):
         Config("facial-style", tiny(), {"speed": 1})
+    for name, changes, options in (
+        ("context-encoder", {"size": 48}, {}), ("facial-style", {"size": 48}, {"reading": "R2"}),
+        ("facial-style", {}, {"reading": "R2"}),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match="takes no pictures of"):
+            Config(name, tiny(**changes), options)
+    for name, options in (("facial-style", {"reading": "R9"}), ("gated-conv", {"width": 6})):  # before data are read
+        with pytest.raises(ConfigError):
+            Config(name, tiny(), options)
     good = Config("facial-style", tiny(), {"gan": "hinge"}, "none", 7)
     assert Config.from_dict(json.loads(json.dumps(good.to_dict())), tmp_path) == good
     for damage in ({"preset": 3}, {"preset": {}}, {"colour": 1}, {"method": "magic"}, {"preset": {"name": "huge"}}):
