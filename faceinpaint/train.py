@@ -291,9 +291,12 @@ def _train(
         backbone = load_backbone(p.backbone, backbone_weights) if chosen.perceptual else None
     about: dict[str, Any] = {
         "config": config.to_dict(),
-        "data": {"faces": faces.source, "holes": holes.source, "face_count": len(faces), "hole_count": len(holes)},
+        "data": {
+            "faces": faces.source, "holes": holes.source, "face_count": len(faces), "hole_count": len(holes),
+            "pictures_sha256": _sha256_of_pictures(faces, holes),
+        },
         "backbone": backbone.record() if backbone is not None else None,
-    }
+    }  # fmt: skip
     first: dict[str, Tensor] = {}
     if start is not None:
         source = weights.trained_file(start)
@@ -347,11 +350,15 @@ def _train(
             if stop:
                 raise KeyboardInterrupt
     if fabric.is_global_zero:
+        from faceinpaint.evaluate import commit, versions  # which needs this module
+
         extra = about | {
             "images": steps * p.batch,
             "seconds": round(run.seconds, 1),
             "device": device_name(fabric.device),
             "devices": fabric.world_size,
+            "versions": versions(),
+            "commit": commit(),
         }
         final.unlink(missing_ok=True)  # of fewer images: killed while writing, the run still ends from its checkpoint
         weights.save(final, dict(run.ema.items()), extra)
@@ -718,6 +725,8 @@ def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
         keys = list(wanted | held)
         return [line for key in keys for line in differences(held.get(key), wanted.get(key), key)]
     if held == wanted or name == "weights":
+        return []
+    if name == "pictures_sha256" and None in (held, wanted):
         return []
     if name == "images" and isinstance(held, int) and isinstance(wanted, int) and held < wanted:
         return []

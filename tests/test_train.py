@@ -146,7 +146,11 @@ def test_a_run_leaves_what_it_promises(name: str, faces: FaceSet, holes: HoleSet
     network, again, about = load_generator(tmp_path)
     assert again == config
     assert (about["images"], about["devices"]) == (28, 1)
+    pictures = about["data"].pop("pictures_sha256")
+    assert len(pictures) == 64
     assert about["data"] == {"faces": faces.source, "holes": holes.source, "face_count": 10, "hole_count": 7}
+    assert about["versions"]["torch"] == torch.__version__
+    assert "commit" in about
     assert (about["backbone"] is not None) == (name == "facial-style")
     state = load_file(tmp_path / "checkpoints" / "step-00000007" / "state.safetensors")
     for key, tensor in network.state_dict().items():
