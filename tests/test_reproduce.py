@@ -298,7 +298,7 @@ def test_plans_name_each_row_once_and_every_option_exists(rows: tuple[RowPlan, .
     for row in rows:
         chosen = METHODS[row.method]
         if chosen.generator_loss is not None:
-            Config(row.method, tiny(), row.options, row.merge).generator()
+            Config(row.method, tiny(size=64), row.options, row.merge).generator()
         else:
             assert not row.options
         if row.run:
