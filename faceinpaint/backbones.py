@@ -20,7 +20,8 @@ import re
 import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,6 +38,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError, DataError, WeightsError
+
+try:
+    import fcntl
+except ImportError:  # Windows: two downloads into one folder are not kept apart there
+    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -287,6 +293,9 @@ def download(name: str, folder: Path | None = None) -> Path:
     and plain containers and runs no code of the file. The LPIPS heads are read in the same way from the installed
     torchmetrics package, which ships them. What is kept is safetensors.
 
+    Of several processes that ask for it at once, one fetches; the others wait and find the file. The empty file
+    ``.lock`` may stay.
+
     Args:
         name: as in :func:`load_backbone`.
         folder: where the file goes, :func:`download_folder` by default.
@@ -295,11 +304,39 @@ def download(name: str, folder: Path | None = None) -> Path:
         The safetensors file.
 
     Raises:
-        WeightsError: no connection, or the file is not the published one.
+        WeightsError: no connection, the file is not the published one, or the system refuses to write.
     """
-    net = NETWORKS[name]
     folder = folder or download_folder()
+    final = folder / f"{name}_torchvision.safetensors"
+    before = _stamp(final)
+    try:
+        with _one_at_a_time(folder):
+            if _stamp(final) in (None, before):  # else another process has fetched it meanwhile
+                _download(name, folder, final)
+    except (OSError, SafetensorError) as error:  # the latter is what it makes of a full disk
+        remedy = f"Make room or mend the permissions, or name a safetensors file of {name} that is elsewhere"
+        raise WeightsError(f"the weights of {name} cannot be written ({error})", remedy, folder) from error
+    return final
+
+
+def _stamp(path: Path) -> int | None:
+    """When a file was written, None if there is none."""
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Make a folder and wait until no other process is at work in it; the system's lock ends with the process."""
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _download(name: str, folder: Path, final: Path) -> None:
+    """What :func:`download` does once it is alone in the folder."""
+    net = NETWORKS[name]
     file_name = net.url.rpartition("/")[2]
     digits = re.search(r"-([0-9a-f]{8,})\.pth$", file_name)
     assert digits is not None
@@ -322,11 +359,9 @@ def download(name: str, folder: Path | None = None) -> Path:
             raise WeightsError(f"{net.url} holds more than tensors", "Do not use it; report it") from error
         state = {key: value.contiguous() for key, value in published.items() if key.startswith("features.")}
         state |= _published_heads(net)
-        kept = Path(temporary) / f"{name}_torchvision.safetensors"
+        kept = Path(temporary) / final.name
         save_file(state, kept, metadata={"source": net.url, "source_sha256": sha256})
-        final = folder / kept.name
         kept.replace(final)
-    return final
 
 
 def _fetch(url: str, path: Path) -> None:

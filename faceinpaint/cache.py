@@ -14,17 +14,19 @@ import os
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.lib.format import open_memmap
 
 from faceinpaint.errors import ConfigError, DataError, refusal
 from faceinpaint.regions import CLASSES
+
+T = TypeVar("T")
 
 SPLITS = ("train", "val", "test", "all")
 """Parts of a data set; ``all`` is everything undivided, for inspection, never for a comparison."""
@@ -277,7 +279,7 @@ def _fill(
     # Threads suffice: Pillow and hashlib let go of the interpreter while they work.
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         results = pool.map(attempt, listing.jobs)
-        for name, result in zip(listing.ids, _tracked(results, total, progress), strict=True):
+        for name, result in zip(listing.ids, tracked(results, total, progress), strict=True):
             if isinstance(result, DataError):
                 skipped.append(skip(result.path or name, result.problem))
                 continue
@@ -304,16 +306,20 @@ def _reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def _tracked(results: Any, total: int, progress: bool) -> Any:
+def tracked(results: Iterable[T], total: int, progress: bool, title: str = "Preparing") -> Iterable[T]:
     """The results, shown passing by on a progress bar if wished."""
     if not progress:
         return results
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    def shown() -> Any:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns) as bar:
-            task = bar.add_task("Preparing", total=total)
+    def shown() -> Iterator[T]:
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
+            TimeRemainingColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task(title, total=total)
             for result in results:
                 yield result
                 bar.advance(task)
@@ -425,8 +431,11 @@ def _complete(meta: Any) -> bool:
     )
 
 
-def check_loaded(meta: dict[str, Any], folder: Path, split: str, size: int) -> None:
-    """Refuse a cache of another size or split than asked for.
+def check_loaded(meta: dict[str, Any], folder: Path, split: str, size: int, **stated: Any) -> None:
+    """Refuse a cache of another size or split than asked for, or prepared in another way.
+
+    Args:
+        stated: entries that must agree, such as the class order; None if nothing is said of them.
 
     Raises:
         DataError: so.
@@ -434,6 +443,13 @@ def check_loaded(meta: dict[str, Any], folder: Path, split: str, size: int) -> N
     for key, asked in (("size", size), ("split", split)):
         if meta.get(key) != asked:
             raise DataError(f"the cache has {key} {meta.get(key)}, asked is {asked}", "Prepare one for it", folder)
+    for key, asked in stated.items():
+        if asked is not None and meta.get(key, asked) != asked:
+            raise DataError(
+                f"the cache was prepared with {key} {meta[key]!r}, asked is {asked!r}",
+                "Prepare the files again, or say nothing of it: a cache knows how it was prepared",
+                folder,
+            )
 
 
 KINDS = {"faces": ("images", "labels"), "holes": ("holes",)}

@@ -33,6 +33,10 @@ app.add_typer(shelf, name="weights")
 Faces = Annotated[str, typer.Option(help="'toy' for drawn faces, or a folder of pictures and parsing maps.")]
 Holes = Annotated[str, typer.Option(help="'drawn', or a folder of hole masks.")]
 Order = Annotated[str, typer.Option(help="Class order of the label maps: celebamask-hq or bisenet.")]
+StatedOrder = Annotated[
+    str | None,
+    typer.Option(help="Class order of the label maps: celebamask-hq (default) or bisenet; a prepared cache knows it."),
+]
 BlackIsHole = Annotated[bool, typer.Option("--black-is-hole", help="Hole files are black where the hole is.")]
 PresetName = Annotated[str, typer.Option(help="smoke, cpu, gpu or paper.")]
 Settings = Annotated[
@@ -76,7 +80,7 @@ def data_toy(
 
     from faceinpaint.faces import load_faces
 
-    faces = load_faces("toy", split, size, count=count, seed=seed)
+    faces = load_faces("toy", split, size, count=count, seed=seed, progress=True)
     for name, array in (("images", faces.images), ("labels", faces.labels)):
         (out / name).mkdir(parents=True, exist_ok=True)
         for face, picture in zip(faces.ids, array, strict=True):
@@ -152,7 +156,7 @@ def train(
     settings: Settings = None,
     cache: Cache = None,
     weights: Weights = "auto",
-    order: Order = "celebamask-hq",
+    order: StatedOrder = None,
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs or processes; under torchrun, all of it.")] = 1,
@@ -177,7 +181,7 @@ def train(
     from faceinpaint.train import disband, launch, train
 
     config = _config(method, preset, merge, seed, settings)
-    sources = Sources(faces, holes, order, not black_is_hole, weights=weights)
+    sources = Sources(faces, holes, order, _polarity(black_is_hole), weights=weights)
     fabric = launch(config.preset, _accelerator(device), devices)
     first = fabric.is_global_zero
     with fabric.rank_zero_first():  # it prepares the pictures, the others find them prepared
@@ -205,7 +209,7 @@ def evaluate(
     cache: Cache = None,
     weights: Weights = "auto",
     inception: Annotated[Path | None, typer.Option(help="clean-fid's Inception file, for FID and KID proper.")] = None,
-    order: Order = "celebamask-hq",
+    order: StatedOrder = None,
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
 ) -> None:
@@ -248,7 +252,7 @@ def evaluate(
             out.stem, chosen.title, chosen.name, network, config.preset, config.merge,
             ("predicted" if parser else "true") if reads else None, about, *guess,
         )  # fmt: skip
-    sources = Sources(faces, holes, order, not black_is_hole, pairs, weights, inception)
+    sources = Sources(faces, holes, order, _polarity(black_is_hole), pairs, weights, inception)
     test = sources.test(row.preset, cache or out.parent / "cache", seed, progress=True)
     lpips = load_backbone("alexnet", weights)
     with _bar(f"evaluate {row.title}", len(test.pairs)) as advance:
@@ -278,7 +282,7 @@ def reproduce(
     settings: Settings = None,
     weights: Weights = "auto",
     inception: Annotated[Path | None, typer.Option(help="clean-fid's Inception file, for FID and KID proper.")] = None,
-    order: Order = "celebamask-hq",
+    order: StatedOrder = None,
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
 ) -> None:
@@ -293,8 +297,9 @@ def reproduce(
 
     Two of the ablations: `faceinpaint reproduce --rows ablations --only default --only no-style-loss --out out/style`
     """
+    from faceinpaint.methods import SHARED
     from faceinpaint.presets import preset as find
-    from faceinpaint.reproduce import PLANS, Sources, reproduce
+    from faceinpaint.reproduce import PLANS, Sources, methods_of, reproduce
 
     if rows not in PLANS:
         raise ConfigError(f"unknown rows {rows!r}", f"Use one of {', '.join(PLANS)}")
@@ -303,8 +308,15 @@ def reproduce(
         if key not in keys:
             raise ConfigError(f"no row of {rows} is called {key!r}", f"Use one of {', '.join(keys)}")
     plan = [row for row in PLANS[rows] if not only or row.key in only]
-    sources = Sources(faces, holes, order, not black_is_hole, pairs, weights, inception)
-    scale = find(preset, **_pairs(settings))
+    sources = Sources(faces, holes, order, _polarity(black_is_hole), pairs, weights, inception)
+    given = _pairs(settings)
+    scale = find(preset, **given)
+    # By all rows of the plan, not only those chosen here: rows of one table are made with the same settings.
+    used = methods_of(PLANS[rows])
+    for name in given:
+        if not any(method.reads(name) for method in used):
+            takes = dict.fromkeys(setting for method in used for setting in (*SHARED, *method.settings))
+            raise ConfigError(f"no row of {rows} reads the setting {name!r}", f"They read {', '.join(takes)}")
     with _resumable():
         paths = reproduce(scale, out, sources=sources, rows=plan, seed=seed, accelerator=_accelerator(device))
     print("\n".join(map(str, paths)))
@@ -518,18 +530,18 @@ def _pairs(settings: list[str] | None) -> dict[str, Any]:
     return found
 
 
-def _config(method: str, preset: str, merge: str, seed: int, settings: list[str] | None) -> Any:
-    """A run's configuration; each setting goes to the preset if it has such a field, else to the method."""
-    from dataclasses import fields
+def _polarity(black_is_hole: bool) -> bool | None:
+    """Whether white is the hole; None where nothing is said of it, as a prepared cache knows it."""
+    return False if black_is_hole else None
 
-    from faceinpaint.presets import Preset
+
+def _config(method: str, preset: str, merge: str, seed: int, settings: list[str] | None) -> Any:
+    """A run's configuration; each setting goes to the preset if the method takes it from there, else to the method."""
+    from faceinpaint.methods import method as chosen
     from faceinpaint.presets import preset as find
     from faceinpaint.train import Config
 
-    given = _pairs(settings)
-    of_preset = {f.name for f in fields(Preset)}
-    changes = {name: value for name, value in given.items() if name in of_preset}
-    options = {name: value for name, value in given.items() if name not in of_preset}
+    changes, options = chosen(method).split_settings(_pairs(settings))
     return Config(method, find(preset, **changes), options, merge, seed)
 
 

@@ -155,8 +155,9 @@ def mixture(
 ) -> np.ndarray:
     """Strokes and boxes together, until a hole fraction drawn evenly from (lower, upper] is reached.
 
-    Gated Convolution trains on the union of strokes and one box; the evenly drawn target makes small and large
-    holes equally frequent, so that training meets every bin of the test.
+    Gated Convolution trains on the union of strokes and one box; the evenly drawn target lets training meet every bin
+    of the test. The bins are not equally frequent: the last stroke or the box overshoots the target, most of all a
+    small one, so holes below a tenth come about half as often as their share of the range.
 
     Returns:
         (S, S) uint8, 1 = hole; its fraction lies in (lower, upper].
@@ -217,10 +218,10 @@ def _flipped(hole: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.ascontiguousarray(hole[:: -1 if down else 1, :: -1 if across else 1])
 
 
-def drawn_holes(count: int, size: int, split: str = "train", seed: int = 0) -> HoleSet:
+def drawn_holes(count: int, size: int, split: str = "train", seed: int = 0, progress: bool = False) -> HoleSet:
     """``count`` mixtures, each from its own seed, so the first hundred are the same however many are drawn.
 
-    Train and test draw from different random streams for every seed.
+    Train and test draw from different random streams for every seed. ``progress`` shows a progress bar.
 
     Raises:
         ConfigError: unknown split, or ``count`` or ``size`` is too small.
@@ -230,12 +231,15 @@ def drawn_holes(count: int, size: int, split: str = "train", seed: int = 0) -> H
     if count < 1:
         raise ConfigError(f"{count} drawn holes were asked for", "Ask for at least 1")
     caches.check_request(split, size)
-    holes = [mixture(size, _rng(seed, split, i)) for i in range(count)]
+    drawn = (mixture(size, _rng(seed, split, i)) for i in range(count))
+    holes = list(caches.tracked(drawn, count, progress, "Drawing holes"))
     return _drawn_set(holes, range(count), split, seed)
 
 
-def drawn_test_holes(per_bin: int, size: int, seed: int = 0) -> HoleSet:
+def drawn_test_holes(per_bin: int, size: int, seed: int = 0, progress: bool = False) -> HoleSet:
     """Drawn test holes, ``per_bin`` for each of the six bins, small bins first; the same for the same seed.
+
+    ``progress`` shows a progress bar.
 
     Raises:
         ConfigError: ``per_bin`` or ``size`` is too small.
@@ -246,7 +250,8 @@ def drawn_test_holes(per_bin: int, size: int, seed: int = 0) -> HoleSet:
     bins = list(pairwise(BIN_EDGES))
     # Counted across the bins, so that asking for more holes a bin keeps the earlier ones under their names.
     numbers = [i * len(bins) + b for b in range(len(bins)) for i in range(per_bin)]
-    holes = [mixture(size, _rng(seed, "test", n), *bins[n % len(bins)]) for n in numbers]
+    drawn = (mixture(size, _rng(seed, "test", n), *bins[n % len(bins)]) for n in numbers)
+    holes = list(caches.tracked(drawn, len(numbers), progress, "Drawing holes"))
     return _drawn_set(holes, numbers, "test", seed)
 
 
@@ -397,15 +402,18 @@ def _list_holes(source: Path, split: str, white_is_hole: bool) -> Listing:
     return Listing(list(files), paths, text, caches.listing_digest(source, paths), skipped)
 
 
-def open_holes(folder: str | Path, *, split: str, size: int) -> HoleSet:
+def open_holes(folder: str | Path, *, split: str, size: int, white_is_hole: bool | None = None) -> HoleSet:
     """The holes of a cache written by :func:`prepare_holes`, memory-mapped.
 
+    Args:
+        white_is_hole: the polarity that the files must have been read with; None for whichever it was.
+
     Raises:
-        DataError: the cache is missing, damaged, or of another split or size.
+        DataError: the cache is missing, damaged, or of another split, size or polarity.
     """
     folder = Path(folder)
     meta, (holes,) = caches.load(folder, "holes", ("holes",))
-    caches.check_loaded(meta, folder, split, size)
+    caches.check_loaded(meta, folder, split, size, white_is_hole=white_is_hole)
     try:
         fractions = np.array(meta["fractions"], dtype=np.float64)
         return HoleSet(
@@ -424,7 +432,7 @@ def load_holes(
     *,
     count: int | None = None,
     cache: Path | None = None,
-    white_is_hole: bool = True,
+    white_is_hole: bool | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> HoleSet:
@@ -438,20 +446,21 @@ def load_holes(
         count: how many. Drawn: required; for test, rounded up to equal numbers per bin. Files: at most so
             many, taken evenly along the sorted names, since mask sets are often sorted by hole size.
         cache: folder that receives ``holes-<split>-<size>`` when a folder of files has to be prepared.
-        white_is_hole: polarity of the files.
+        white_is_hole: polarity of the files; None, if nothing is said of it, for white = hole, or for that of the
+            cache.
         seed: drawn holes only.
-        progress: show a progress bar while preparing.
+        progress: show a progress bar while preparing or drawing.
 
     Raises:
         ConfigError: ``count`` or ``cache`` is needed and missing.
-        DataError: the folder is not usable, or its cache has another size or split.
+        DataError: the folder is not usable, or its cache has another size, split or polarity.
     """
     if str(source) == "drawn":
         if count is None:
             raise ConfigError("drawn holes need a number of holes", "Give count")
         if split == "test":
-            return drawn_test_holes(-(-count // len(BIN_NAMES)), size, seed)
-        return drawn_holes(count, size, split, seed)
+            return drawn_test_holes(-(-count // len(BIN_NAMES)), size, seed, progress)
+        return drawn_holes(count, size, split, seed, progress)
     folder = caches.find("holes", Path(source), split, size)
     if folder is None:
         if cache is None:
@@ -460,8 +469,9 @@ def load_holes(
                 "Run `faceinpaint data prepare` first, or name a cache folder",
             )
         folder = Path(cache) / caches.folder_name("holes", split, size)
-        prepare_holes(source, folder, split=split, size=size, white_is_hole=white_is_hole, progress=progress)
-    holes = open_holes(folder, split=split, size=size)
+        polarity = white_is_hole is not False
+        prepare_holes(source, folder, split=split, size=size, white_is_hole=polarity, progress=progress)
+    holes = open_holes(folder, split=split, size=size, white_is_hole=white_is_hole)
     if count is None or count >= len(holes):
         return holes
     return holes.subset(np.arange(count) * len(holes) // count)

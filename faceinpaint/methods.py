@@ -6,9 +6,10 @@ they return.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -42,6 +43,12 @@ TAPS = {
     "squeezenet1_1": (("relu1", "fire2", "fire4"), ("fire2", "fire4")),
 }
 """For each frozen network the feature maps of the perceptual loss, and those of the style loss."""
+
+SHARED = (
+    "size", "faces", "holes", "pairs_per_bin", "images", "batch", "lr", "decay", "ema", "precision", "compile",
+    "checkpoint_every", "sample_every",
+)  # fmt: skip
+"""Settings of a preset that every method reads; the others are read by those that name them."""
 
 WORDS = {"gan": ("ragan", "hinge"), "judge": ("raw", "composite")}
 """What loss options that are words may say: which adversarial loss, and whether critic and feature network judge the
@@ -82,6 +89,13 @@ class Step(NamedTuple):
     options: dict[str, Any]
 
 
+HALVED_FOUR_TIMES = range(32, 2**31, 16)
+"""Sizes that are whole after four halvings, and then more than one pixel, which has no variance to normalise by."""
+
+HALVED_FIVE_TIMES = range(64, 2**31, 32)
+"""The same of five halvings."""
+
+
 @dataclass(frozen=True)
 class Method:
     """One row of the comparison table.
@@ -97,6 +111,8 @@ class Method:
         options: loss options and their defaults.
         lr: learning rate of the paper; critic_lr: that of the critic as a multiple of it.
         betas: of Adam.
+        settings: of a preset, those that it reads beside :data:`SHARED`.
+        sides: sizes of pictures that its networks take, given the generator's arguments that differ from the preset's.
         perceptual: a frozen network is looked through.
         uses_map: the generator looks at the parsing map.
     """
@@ -112,8 +128,58 @@ class Method:
     lr: float = 1e-4
     critic_lr: float = 1.0
     betas: tuple[float, float] = (0.5, 0.999)
+    settings: tuple[str, ...] = ()
+    sides: Callable[[dict[str, Any]], Sequence[int]] = lambda options: HALVED_FOUR_TIMES
     perceptual: bool = False
     uses_map: bool = False
+
+    def own_options(self) -> dict[str, Any]:
+        """Arguments of the generator that are options, with their defaults."""
+        return {
+            p.name: p.default
+            for p in inspect.signature(self.generator).parameters.values()
+            if p.name not in ("n", "size") and p.default is not p.empty
+        }
+
+    def reads(self, setting: str) -> bool:
+        """Whether a setting of the preset changes anything for this method."""
+        return setting in SHARED or setting in self.settings
+
+    def split_settings(self, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Settings by name, as a user gives them -> (fields of the preset, options of the method).
+
+        A name that both have, such as ``width``, is the preset's where the method takes it from there.
+
+        Raises:
+            ConfigError: the method does not read a setting of the preset, and has no option of that name.
+        """
+        own = [name for name in self.own_options() | self.options if not self.reads(name)]
+        for name in given.keys() & {f.name for f in dataclasses.fields(Preset)} - set(own):
+            if not self.reads(name):
+                takes = ", ".join([*SHARED, *self.settings, *own])
+                raise ConfigError(f"{self.name} does not read the setting {name!r}", f"It reads {takes}")
+        of_preset = {name: value for name, value in given.items() if self.reads(name)}
+        return of_preset, {name: value for name, value in given.items() if not self.reads(name)}
+
+    def check_size(self, size: int, options: dict[str, Any]) -> None:
+        """Refuse pictures of a size that the networks do not take.
+
+        Args:
+            size: side in pixels.
+            options: arguments of the generator that differ from the preset's.
+
+        Raises:
+            ConfigError: so.
+        """
+        sides = self.sides(options)
+        if size not in sides:
+            fits = (
+                f"a multiple of {sides.step}, at least {sides.start}"
+                if isinstance(sides, range)
+                else f"one of {', '.join(map(str, sides))}"
+            )
+            how = "".join(f" with {name}={value}" for name, value in options.items() if name == "reading")
+            raise ConfigError(f"{self.name}{how} takes no pictures of {size} pixels", f"Give size {fits}")
 
     def split_options(self, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Options by name -> (arguments of the generator, loss options with their defaults).
@@ -122,11 +188,7 @@ class Method:
             ConfigError: an option is neither, of another type than its default, or a value that it cannot have, or
                 nothing is left to train for.
         """
-        of_model = {
-            p.name: p.default
-            for p in inspect.signature(self.generator).parameters.values()
-            if p.name not in ("n", "size") and p.default is not p.empty
-        }
+        of_model = self.own_options()
         model: dict[str, Any] = {}
         loss = dict(self.options)
         for name, value in given.items():
@@ -298,6 +360,7 @@ METHODS = {
             lambda p: ContextEncoderCritic(p.size, _scaled(64, p)),
             _encoder_generator, _encoder_critic,
             {"reconstruction": 0.999, "adversarial": 0.001}, lr=2e-3, critic_lr=0.1,
+            settings=("baseline_scale", "critic_steps"), sides=lambda options: (32, 64, 128, 256, 512),
         ),
         Method(
             "contextual-attention", "CA", ContextualAttention,
@@ -305,13 +368,14 @@ METHODS = {
             lambda p: DeepFillCritic(p.size, _scaled(64, p)),
             _attention_generator, _attention_critic,
             {"hole": 1.2, "known": 1.2, "adversarial": 0.001, "penalty": 10.0}, betas=(0.5, 0.9),
+            settings=("baseline_scale", "critic_steps"),
         ),
         Method(
             "gated-conv", "DF2", GatedConv,
             lambda p: {"width": _scaled(48, p)},
             lambda p: SNPatchGAN(_scaled(64, p)),
             _gated_generator, _gated_critic,
-            {"reconstruction": 1.0, "adversarial": 1.0},
+            {"reconstruction": 1.0, "adversarial": 1.0}, settings=("baseline_scale", "critic_steps"),
         ),
         Method(
             "facial-style", "Ours", FacialStyle,
@@ -319,6 +383,8 @@ METHODS = {
             lambda p: PatchGAN(p.critic_width),
             _facial_generator, _facial_critic,
             losses.LAMBDAS | {"gan": "ragan", "judge": "raw"}, betas=(0.0, 0.9), perceptual=True, uses_map=True,
+            settings=("width", "style_width", "style_ups", "heads", "critic_width", "backbone", "critic_steps"),
+            sides=lambda options: HALVED_FIVE_TIMES if options.get("reading") == "R2" else HALVED_FOUR_TIMES,
         ),
     )
 }  # fmt: skip
@@ -326,7 +392,7 @@ METHODS = {
 
 PARSER = Method(
     "parser", "Parser", FaceParser, lambda p: {"width": p.parser_width}, generator_loss=_parser, lr=1e-3,
-    betas=(0.9, 0.999), uses_map=True,
+    betas=(0.9, 0.999), settings=("parser_width",), uses_map=True,
 )  # fmt: skip
 """No row of its own: it supplies the parsing map where there is none."""
 

@@ -2,7 +2,8 @@
 
 On disk a parsing map holds the 19 class ids of CelebAMask-HQ in their official order. In the library it holds
 region ids: 0 = other (background, cloth, hat, ...), 1..8 = skin, nose, eyes, brows, ears, mouth, hair, neck, the
-eight regions that the patent names ([0008]). Left and right are merged, so a mirrored face needs no relabelling.
+eight regions that the patent names ([0008]). Left and right are merged, so a mirrored face needs no relabelling; only
+where each class is a region of its own, :data:`MIRRORED` swaps them.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ CLASS_ORDERS = {"celebamask-hq": _OFFICIAL, "bisenet": _BISENET}
 
 CLASSES = _OFFICIAL
 """Names of the 19 classes by official id (0..18), the order of every label map in this library."""
+
+MIRRORED = tuple(
+    CLASSES.index({"l": "r", "r": "l"}[name[0]] + name[1:] if name[2:] in ("eye", "brow", "ear") else name)
+    for name in CLASSES
+)
+"""Official id of each class in a mirrored picture: the left eye, brow and ear are the right ones there."""
 
 _REGION_OF = {
     "skin": 1, "nose": 2, "l_eye": 3, "r_eye": 3, "l_brow": 4, "r_brow": 4, "l_ear": 5, "r_ear": 5,
@@ -106,7 +113,11 @@ def merge_classes(labels: np.ndarray | Tensor, merge: str = "regions") -> np.nda
     table = region_table(merge)
     try:
         if isinstance(labels, Tensor):
+            if labels.device.type == "cpu" and labels.dtype.is_signed and bool((labels < 0).any()):
+                raise IndexError  # a negative id would be counted from the end
             return torch.from_numpy(table).to(labels.device)[labels.long()]
+        if labels.dtype.kind == "i" and (labels < 0).any():
+            raise IndexError
         return table[labels]
     except IndexError:
         raise DataError(

@@ -19,11 +19,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from faceinpaint import table, weights
 from faceinpaint.backbones import Backbone, load_backbone
-from faceinpaint.errors import ConfigError
+from faceinpaint.errors import ConfigError, WeightsError
 from faceinpaint.evaluate import Row, TestSet, count_flops, evaluate, evaluate_parser, load_generator
-from faceinpaint.faces import load_faces
+from faceinpaint.faces import load_faces, sha256_of
 from faceinpaint.masks import drawn_test_holes, load_holes, make_pairs, read_pairs, write_pairs
-from faceinpaint.methods import METHODS, PARSER
+from faceinpaint.methods import METHODS, PARSER, Method
 from faceinpaint.presets import Preset
 from faceinpaint.show import write_plots
 from faceinpaint.train import Config, differences, thinned_log, train
@@ -90,7 +90,7 @@ ABLATIONS = (
     _ours("other-own", "Pixels outside regions a region of their own", other="own"),
     _ours("heads-separate", "Separate linear layers for local and global", heads="separate"),
     _ours("style-ups-3", "Styles pooled at full size (the patent)", style_ups=3),
-    _ours("style-width-16", "Style network as wide as the encoder", style_width=16),
+    _ours("style-width-16", "Style network of width 16", style_width=16),
     _ours("judge-composite", "Critic and features judge the composite", judge="composite"),
     _ours("no-style-loss", "No style loss", style=0.0),
     _ours("no-adversarial-loss", "No adversarial loss", adversarial=0.0),
@@ -101,6 +101,17 @@ ABLATIONS = (
 PLANS = {"table": ROWS, "ablations": ABLATIONS}
 
 
+def methods_of(rows: Sequence[RowPlan]) -> list[Method]:
+    """The methods of these rows, and the parser if a map is predicted."""
+    return [METHODS[row.method] for row in rows] + [PARSER] * any(row.map == "predicted" for row in rows)
+
+
+def is_default(row: RowPlan, preset: Preset) -> bool:
+    """Whether the options of a row are those that the preset has anyway, so that it is the default under a new name."""
+    own = METHODS[row.method].sizes(preset)
+    return bool(row.options) and all(name in own and own[name] == value for name, value in row.options.items())
+
+
 @dataclass(frozen=True)
 class Sources:
     """Where pictures and weights come from.
@@ -108,8 +119,8 @@ class Sources:
     Attributes:
         faces: "toy" for drawn faces, or a folder (see :func:`faceinpaint.faces.load_faces`).
         holes: "drawn", or a folder of hole masks (see :func:`faceinpaint.masks.load_holes`).
-        order: class order of the label maps.
-        white_is_hole: polarity of the hole files.
+        order: class order of the label maps; None if nothing is said of it, as a prepared cache knows it.
+        white_is_hole: polarity of the hole files; None likewise.
         pairs: CSV of test pairs; None makes one from the test sets.
         weights: of the frozen networks, see :func:`faceinpaint.backbones.load_backbone`.
         inception: clean-fid's Inception file, for FID proper.
@@ -117,8 +128,8 @@ class Sources:
 
     faces: str | Path = "toy"
     holes: str | Path = "drawn"
-    order: str = "celebamask-hq"
-    white_is_hole: bool = True
+    order: str | None = None
+    white_is_hole: bool | None = None
     pairs: Path | None = None
     weights: str | Path = "auto"
     inception: Path | None = None
@@ -134,7 +145,7 @@ class Sources:
         """The fixed test pairs: those of the CSV, or each test face once in every bin."""
         faces = self._faces("test", preset, cache, preset.pairs_per_bin, seed, progress)
         if self.holes == "drawn":
-            holes = drawn_test_holes(preset.pairs_per_bin, preset.size, seed)
+            holes = drawn_test_holes(preset.pairs_per_bin, preset.size, seed, progress)
         else:
             holes = load_holes(
                 self.holes, "test", preset.size, cache=cache, white_is_hole=self.white_is_hole, progress=progress
@@ -162,7 +173,7 @@ def reproduce(
         preset: how much of it.
         out: output folder; call again with the same one to go on.
         sources: pictures and weights.
-        rows: which rows.
+        rows: which rows; those that the preset makes the same as the default are left out.
         seed: of everything.
         accelerator: "cpu", "cuda" or "auto".
         console: where progress and table are shown.
@@ -171,8 +182,9 @@ def reproduce(
         paths of the table files and of the plots.
 
     Raises:
-        ConfigError: ``out`` holds the reproduction of something else.
+        ConfigError: ``out`` holds the reproduction of something else, or no row is left.
         DataError: another process is writing there, or the system refuses to write.
+        WeightsError: there is no Inception file of that name.
     """
     with weights.claimed(Path(out)):
         return _reproduce(preset, Path(out), sources or Sources(), rows, seed, accelerator, console or Console())
@@ -186,6 +198,20 @@ def _reproduce(
     device = "cuda" if accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available() else "cpu"
     (out / "records").mkdir(exist_ok=True)
     console.print(f"[bold]{preset.name}[/] preset: {preset.size}x{preset.size}, {preset.images:,} images a method")
+    for row in rows:
+        if is_default(row, preset):
+            console.print(f"left out: {row.key}, which is the default at this preset", highlight=False)
+    rows = [row for row in rows if not is_default(row, preset)]
+    if not rows:
+        raise ConfigError("no row is left", "Choose other rows, or another preset")
+    configs = {
+        row.run or row.key: Config(row.method, preset, row.options, row.merge, seed + row.seed)
+        for row in rows
+        if METHODS[row.method].generator_loss is not None
+    }
+    if any(row.map == "predicted" for row in rows):
+        configs[PARSER.name] = Config(PARSER.name, preset, seed=seed)
+    inception = _sha256_of_inception(sources.inception)
     faces, holes = sources.training(preset, out / "cache", seed, progress=True)
     test = sources.test(preset, out / "cache", seed, progress=True)
     kept = out / "test_pairs.csv"
@@ -194,14 +220,6 @@ def _reproduce(
     write_pairs(kept, test.pairs)
     lpips = load_backbone("alexnet", sources.weights)
     console.print(f"{faces.source}: {len(faces):,} to train on; {test.faces.source}: {len(test.pairs):,} test pairs")
-
-    configs = {
-        row.run or row.key: Config(row.method, preset, row.options, row.merge, seed + row.seed)
-        for row in rows
-        if METHODS[row.method].generator_loss is not None
-    }
-    if any(row.map == "predicted" for row in rows):
-        configs[PARSER.name] = Config(PARSER.name, preset, seed=seed)
 
     # What the bar counts: a rough price of each part, so that the time left means something.
     flops = {name: _flops(config) for name, config in configs.items()}
@@ -222,7 +240,7 @@ def _reproduce(
             trained[name] = network, about
         if PARSER.name in trained:
             record = out / "records" / f"{PARSER.name}.json"
-            if not record.exists() or _fewer(weights.read_json(record), trained[PARSER.name][1]):
+            if not record.exists() or weights.read_json(record).get("training") != trained[PARSER.name][1]:
                 weights.write_json(record, evaluate_parser(*trained[PARSER.name], test, device=device))
         for row in rows:
             record = out / "records" / f"{row.key}.json"
@@ -230,7 +248,7 @@ def _reproduce(
             used: tuple[Any, Any] = trained.get(row.run or row.key) or (fill(), None)
             parser = trained[PARSER.name] if row.map == "predicted" else (None, None)
             made = Row(row.key, row.title, row.method, used[0], preset, row.merge, row.map, used[1], *parser)
-            if _done(record, made, test, lpips, sources.inception):
+            if _done(record, made, test, lpips, inception):
                 bar.advance(whole, measuring[row.key] * len(test.pairs))
                 continue
             task = bar.add_task(f"evaluate {row.key}", note="", total=len(test.pairs))
@@ -268,10 +286,27 @@ def _flops(config: Config) -> int:
     return count_flops(config.generator().eval(), config.preset.size)
 
 
-def _done(record: Path, row: Row, test: TestSet, features: Backbone, inception: Path | None) -> bool:
-    """Whether a record is there, of these weights and this test, measured through these networks.
+def _sha256_of_inception(path: Path | None) -> str | None:
+    """Checksum of the Inception file that is named.
 
-    A record of the same run, before it was taken further, is made again.
+    Raises:
+        WeightsError: it is not there.
+    """
+    if path is None:
+        return None
+    if not path.is_file():
+        raise WeightsError("there is no Inception file", "Name clean-fid's, or leave FID out", path)
+    return sha256_of(path)
+
+
+def _done(record: Path, row: Row, test: TestSet, features: Backbone, inception: str | None) -> bool:
+    """Whether a record is there, of these weights and this test, measured through these networks and with this parser.
+
+    A record of the same run, before it was taken further, is made again. One that has FID is kept when it is not asked
+    for.
+
+    Args:
+        inception: checksum of the Inception file, None if FID is not asked for.
 
     Raises:
         ConfigError: it is of other weights or of another test.
@@ -286,7 +321,9 @@ def _done(record: Path, row: Row, test: TestSet, features: Backbone, inception: 
             "the record is of other weights or of another test", "Choose another output folder, or delete it", record
         )
     through = held.get("networks", {}).get("distance", {}).get("sha256")
-    return through == features.sha256 and (inception is None or held.get("inception") is not None)
+    scored = ((held.get("inception") or {}).get("composited") or {}).get("sha256")
+    same_parser = held.get("parser") == row.parser_about
+    return through == features.sha256 and same_parser and inception in (None, scored)
 
 
 def _fewer(record: dict[str, Any], about: dict[str, Any] | None) -> bool:

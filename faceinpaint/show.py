@@ -597,8 +597,12 @@ def curves(
 
 
 def _log_lines(path: Path) -> list[dict[str, float]]:
+    from faceinpaint.train import log_lines  # here, because pictures need no training
+
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if not path.exists():
+            raise FileNotFoundError("there is no such file")
+        return [json.loads(line) for line in log_lines(path)]
     except (OSError, ValueError) as error:
         raise DataError(f"the log cannot be read ({error})", "Name the log.jsonl of a run", path) from None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import hashlib
 import inspect
 import json
 import os
@@ -39,7 +40,7 @@ from faceinpaint.faces import FaceSet
 from faceinpaint.masks import HoleSet, composite
 from faceinpaint.methods import Batch, Method, Step, method
 from faceinpaint.presets import Preset, preset
-from faceinpaint.regions import CLASSES, MERGES, region_table
+from faceinpaint.regions import CLASSES, MERGES, MIRRORED, region_table
 
 Progress = Callable[[int, str], None]
 """Told how many images more were trained on, and one line on how it goes."""
@@ -70,7 +71,10 @@ class Config:
             raise ConfigError(f"unknown merge {self.merge!r}", f"Use one of {', '.join(MERGES)}")
         if type(self.seed) is not int or not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed is {self.seed!r}", "Give a whole number from 0 up, below 2**63")
-        method(self.method).split_options(self.options)
+        model, _ = method(self.method).split_options(self.options)
+        method(self.method).check_size(self.preset.size, model)
+        with torch.device("meta"):  # without memory and time: what cannot be built is refused before data are read
+            method(self.method).build(self.preset, self.merge, model)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -103,8 +107,8 @@ class Config:
 class Feed:
     """Batches of faces, holes and parsing maps, from arrays in memory (or memory-mapped) to the device.
 
-    On a GPU the whole set moves there once, as bytes. Faces are mirrored at random, holes mirrored and turned. Every
-    face comes once an epoch; holes are drawn at random.
+    On a GPU the whole set moves there once, as bytes. Faces are mirrored at random, left and right swapped in their
+    maps, holes mirrored and turned. Every face comes once an epoch; holes are drawn at random.
 
     Args:
         faces, holes: the training set, both of the same size in pixels.
@@ -145,7 +149,8 @@ class Feed:
         self.device = torch.device(device)
         if self.device.type != "cpu":
             self.arrays = tuple(a.to(self.device) for a in self.arrays)
-        self.table = torch.from_numpy(region_table(merge)).to(self.device)
+        table = region_table(merge)
+        self.tables = torch.from_numpy(np.stack([table, table[list(MIRRORED)]])).to(self.device)  # as it is, mirrored
         self.batch, self.seed, self.share = batch, seed, slice(rank * batch // world, (rank + 1) * batch // world)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
@@ -177,7 +182,7 @@ class Feed:
         return Batch(
             image.to(torch.float32).div_(127.5).sub_(1),
             hole.to(torch.float32),
-            self.table[label.long()],
+            self.tables[mirror.long()[:, None, None], label.long()],
             chance[:, None, None, None],
         )
 
@@ -258,9 +263,10 @@ def train(
     """
     out = Path(out)
     fabric = fabric or launch(config.preset, accelerator)
+    before, lost = signal.getsignal(signal.SIGTERM), False
     try:
         with weights.claimed(out) if fabric.is_global_zero else nullcontext():
-            final = _train(config, faces, holes, out, backbone_weights, progress, fabric, start)
+            return _train(config, faces, holes, out, backbone_weights, progress, fabric, start)
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         lost = isinstance(error, torch.distributed.DistError) or "gloo" in reason or "peer" in reason
@@ -268,7 +274,11 @@ def train(
             raise
         remedy = "Look for its own message, mend the cause and start the same command again: it goes on"
         raise TrainingError(f"another process of the run was lost ({reason})", remedy, out) from error
-    return final
+    finally:
+        # Of a lost worker's peers, torchrun ends each by SIGTERM, which must not come before the message is shown.
+        changed = signal.getsignal(signal.SIGTERM) is not before
+        if changed and before is not None and not (lost and fabric.world_size > 1):
+            signal.signal(signal.SIGTERM, before)
 
 
 def _train(
@@ -277,12 +287,16 @@ def _train(
 ) -> Path:  # fmt: skip
     """What :func:`train` does once the folder is its own."""
     p, chosen = config.preset, method(config.method)
-    backbone = load_backbone(p.backbone, backbone_weights) if chosen.perceptual else None
+    with fabric.rank_zero_first(local=True):  # on each machine one fetches weights, the others find them
+        backbone = load_backbone(p.backbone, backbone_weights) if chosen.perceptual else None
     about: dict[str, Any] = {
         "config": config.to_dict(),
-        "data": {"faces": faces.source, "holes": holes.source, "face_count": len(faces), "hole_count": len(holes)},
+        "data": {
+            "faces": faces.source, "holes": holes.source, "face_count": len(faces), "hole_count": len(holes),
+            "pictures_sha256": _sha256_of_pictures(faces, holes),
+        },
         "backbone": backbone.record() if backbone is not None else None,
-    }
+    }  # fmt: skip
     first: dict[str, Tensor] = {}
     if start is not None:
         source = weights.trained_file(start)
@@ -336,11 +350,15 @@ def _train(
             if stop:
                 raise KeyboardInterrupt
     if fabric.is_global_zero:
+        from faceinpaint.evaluate import commit, versions  # which needs this module
+
         extra = about | {
             "images": steps * p.batch,
             "seconds": round(run.seconds, 1),
             "device": device_name(fabric.device),
             "devices": fabric.world_size,
+            "versions": versions(),
+            "commit": commit(),
         }
         final.unlink(missing_ok=True)  # of fewer images: killed while writing, the run still ends from its checkpoint
         weights.save(final, dict(run.ema.items()), extra)
@@ -400,8 +418,9 @@ class _Run:
         generator, critic = self.bare["generator"], self.bare.get("critic")
         terms: dict[str, Tensor] = {}
         # The critic first, on faces of their own when it takes more than one step; the generator on the last batch.
-        for turn in range(p.critic_steps):
-            batch = feed(step * p.critic_steps + turn)
+        turns = p.critic_steps if critic is not None else 1
+        for turn in range(turns):
+            batch = feed(step * turns + turn)
             batch = batch._replace(image=batch.image.contiguous(memory_format=self.format))
             output = self.wrapped["generator"](batch.image, batch.hole, batch.regions)
             if critic is not None:
@@ -607,7 +626,7 @@ class _Log:
         self.out = out
         path = out / "log.jsonl"
         try:
-            kept = [line for line in _lines(path) if json.loads(line)["step"] < start]
+            kept = [line for line in log_lines(path) if json.loads(line)["step"] < start]
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"a line of it is damaged ({error})", "Delete it; curves start anew", path) from None
         weights.write_text(path, "".join(kept))
@@ -651,7 +670,7 @@ def thinned_log(path: Path, points: int = 100) -> list[dict[str, float]]:
         CheckpointError: a line is damaged.
     """
     try:
-        rows = [json.loads(line) for line in _lines(path)]
+        rows = [json.loads(line) for line in log_lines(path)]
         names = list(rows[0]) if rows else []
         cuts = np.array_split(np.arange(len(rows)), min(points, len(rows))) if rows else []
         means = [{name: float(np.mean([rows[i][name] for i in cut])) for name in names} for cut in cuts]
@@ -660,8 +679,8 @@ def thinned_log(path: Path, points: int = 100) -> list[dict[str, float]]:
     return [{name: float(f"{value:.4g}") for name, value in row.items()} for row in means]
 
 
-def _lines(path: Path) -> list[str]:
-    """Whole lines of a log; a last one cut short by a crash is dropped."""
+def log_lines(path: Path) -> list[str]:
+    """Whole lines of a log; a last one that is cut short, by a crash or while it is written, is dropped."""
     if not path.exists():
         return []
     return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
@@ -697,17 +716,38 @@ def _claim(out: Path, about: dict[str, Any]) -> list[int]:
 def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
     """What keeps a run on file from being the one that is wanted, in words; empty if nothing does.
 
-    Where a frozen network's weights were found does not matter, their sha256 does. Nor does it that the run has fewer
-    images: it can be taken further.
+    Where a frozen network's weights were found does not matter, their sha256 does. Nor do settings that the method does
+    not read, nor that the run has fewer images: it can be taken further. Runs that keep no checksum of their pictures
+    are taken to be of the same ones.
     """
     if isinstance(held, dict) and isinstance(wanted, dict):
+        held, wanted = _decisive(held), _decisive(wanted)
         keys = list(wanted | held)
         return [line for key in keys for line in differences(held.get(key), wanted.get(key), key)]
     if held == wanted or name == "weights":
         return []
+    if name == "pictures_sha256" and None in (held, wanted):
+        return []
     if name == "images" and isinstance(held, int) and isinstance(wanted, int) and held < wanted:
         return []
     return [f"{name} is {held!r} there, {wanted!r} here"]
+
+
+def _decisive(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without the settings that its method does not read; any other dictionary as it is."""
+    if not isinstance(config.get("method"), str) or not isinstance(config.get("preset"), dict):
+        return config
+    try:
+        chosen = method(config["method"])
+    except ConfigError:
+        return config
+    kept = {name: value for name, value in config["preset"].items() if name == "name" or chosen.reads(name)}
+    return config | {"preset": kept}
+
+
+def _sha256_of_pictures(faces: FaceSet, holes: HoleSet) -> str:
+    """One checksum over those of all pictures, in their order."""
+    return hashlib.sha256("\n".join([*faces.sha256, *holes.sha256]).encode()).hexdigest()
 
 
 @contextmanager
@@ -715,7 +755,7 @@ def _ctrl_c(several: bool) -> Iterator[list[int]]:
     """A list that is empty until Ctrl-C is pressed; a second Ctrl-C interrupts at once.
 
     Of several processes, SIGTERM is noted too, and not obeyed at once: torchrun sends it to those that are left when
-    one is lost, and they still have to say so.
+    one is lost, and they still have to say so. So :func:`train` puts the old handler back, not this.
     """
     pressed: list[int] = []
 

@@ -29,14 +29,17 @@ COMMANDS = (
     "weights add", "bench", "export",
 )  # fmt: skip
 
-TINY = [
-    part
-    for setting in (
-        "size=32", "images=8", "batch=4", "faces=6", "holes=6", "pairs_per_bin=2", "width=4", "style_width=4",
-        "critic_width=4", "parser_width=4", "baseline_scale=0.06",
-    )
-    for part in ("--set", setting)
-]  # fmt: skip
+WIDTHS = {
+    "facial-style": ("width=4", "style_width=4", "critic_width=4"), "parser": ("parser_width=4",),
+    "context-encoder": ("baseline_scale=0.06",),
+}  # fmt: skip
+
+
+def tiny(*methods: str) -> list[str]:
+    """Settings that make a run of one of these methods, or a table of all, a matter of seconds."""
+    shared = ("size=32", "images=8", "batch=4", "faces=6", "holes=6", "pairs_per_bin=2")
+    settings = [*shared, *(setting for name in methods for setting in WIDTHS[name])]
+    return [part for setting in settings for part in ("--set", setting)]
 
 
 class Result(NamedTuple):
@@ -147,7 +150,7 @@ def test_drawing_faces_as_in_the_example(call: Call, tmp_path: Path) -> None:
 
 
 def test_reproducing_one_row_of_the_ablations_and_then_another(call: Call, tmp_path: Path) -> None:
-    plan = ["reproduce", "--rows", "ablations", "--out", "out/one", *TINY]
+    plan = ["reproduce", "--rows", "ablations", "--out", "out/one", *tiny("facial-style")]
     for key in ("no-adversarial-loss", "fusion-fixed"):
         result = call(*plan, "--only", key)
         assert result.code == 0, result
@@ -188,7 +191,7 @@ def test_preparing_and_checking_as_in_the_examples(call: Call, tmp_path: Path) -
 @pytest.fixture
 def trained(call: Call, tmp_path: Path) -> Path:
     """The run of the example of `train`, at a tiny scale."""
-    result = call(*example("train"), *TINY)
+    result = call(*example("train"), *tiny("facial-style"))
     assert result.code == 0, result
     assert "weights: " in result.out
     return tmp_path / "runs" / "ours"
@@ -197,14 +200,14 @@ def trained(call: Call, tmp_path: Path) -> Path:
 def test_training_measuring_and_repairing_as_in_the_examples(call: Call, trained: Path, tmp_path: Path) -> None:
     config = json.loads((trained / "config.json").read_text())["config"]
     assert (config["method"], config["preset"]["images"], config["preset"]["width"]) == ("facial-style", 8, 4)
-    assert call(*example("train"), *TINY).code == 0  # finished: nothing to do
+    assert call(*example("train"), *tiny("facial-style")).code == 0  # finished: nothing to do
 
     result = call("evaluate", "runs/ours", "--out", "records/ours.json")
     assert result.code == 0, result
     record = json.loads((tmp_path / "records" / "ours.json").read_text())
     assert (record["key"], record["map"], record["size"], record["test"]["pairs"]) == ("ours", "true", 32, 12)
 
-    assert call("train", "parser", "--out", "runs/parser", *TINY).code == 0
+    assert call("train", "parser", "--out", "runs/parser", *tiny("parser")).code == 0
     guessed = call("evaluate", "runs/ours", "--parser", "runs/parser", "--out", "records/guessed.json")
     assert guessed.code == 0, guessed
     other = json.loads((tmp_path / "records" / "guessed.json").read_text())
@@ -252,7 +255,7 @@ def test_measuring_a_fill_as_in_the_example(call: Call, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_reproducing_and_the_table_as_in_the_examples(call: Call, tmp_path: Path) -> None:
-    result = call(*example("reproduce"), *TINY)
+    result = call(*example("reproduce"), *tiny(*WIDTHS))
     assert result.code == 0, result
     for title in ("Mean colour", "Telea", "CE", "CA", "DF2", "Ours"):
         assert title in result.out
@@ -270,7 +273,7 @@ def test_reproducing_and_the_table_as_in_the_examples(call: Call, tmp_path: Path
 def test_real_faces_and_holes_by_path(call: Call, tmp_path: Path) -> None:
     make_folders(tmp_path)
     given = ["--faces", "CelebAMask-HQ", "--holes", "irregular-masks"]
-    result = call("train", "context-encoder", "--out", "run", *given, *TINY)
+    result = call("train", "context-encoder", "--out", "run", *given, *tiny("context-encoder"))
     assert result.code == 0, result
     about = json.loads((tmp_path / "run" / "config.json").read_text())
     assert about["data"]["face_count"] == 3
@@ -291,6 +294,14 @@ def test_real_faces_and_holes_by_path(call: Call, tmp_path: Path) -> None:
         ("train gated-conv --out run --set reconstruction=0 --set adversarial=0", "all loss weights"),
         ("train gated-conv --out run --set batch=fast", "batch is 'fast'"),
         ("train gated-conv --out run --set size=50", "multiple of 16"),
+        ("train gated-conv --out run --set style_width=8", "gated-conv does not read the setting 'style_width'"),
+        ("train parser --out run --set critic_steps=5", "parser does not read the setting 'critic_steps'"),
+        ("train gated-conv --out run --set width=6 --faces absent", "width 6"),
+        ("train context-encoder --out run --set size=48 --faces absent", "takes no pictures of 48 pixels"),
+        ("train facial-style --out run --set size=48 --set reading=R2 --faces absent", "multiple of 32, at least 64"),
+        ("train facial-style --out run --set reading=R9 --faces absent", "'R9'"),
+        ("reproduce --out out --set size=48 --faces absent", "takes no pictures of 48 pixels"),
+        ("reproduce --out out --rows ablations --set baseline_scale=1", "no row of ablations reads the setting"),
         ("train gated-conv --out run --merge all", "unknown merge 'all'"),
         ("train gated-conv --out run --device tpu", "unknown device 'tpu'"),
         ("train gated-conv --out run --faces absent --device tpu", "unknown device 'tpu'"),
@@ -365,7 +376,7 @@ def test_nothing_given_shows_the_help(call: Call) -> None:
 
 
 def test_ctrl_c_says_how_to_go_on(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["train", "context-encoder", "--out", "run", *TINY, "--set", "images=20"]
+    words = ["train", "context-encoder", "--out", "run", *tiny("context-encoder"), "--set", "images=20"]
     step = training._Run.step
 
     def interrupted(self: training._Run, number: int, steps: int, feed: training.Feed) -> object:
@@ -394,3 +405,11 @@ def test_settings_go_to_the_preset_or_to_the_method() -> None:
     assert (config.preset.batch, config.preset.lr, config.seed, config.merge) == (8, 0.001, 3, "none")
     assert config.options == {"gan": "hinge", "style": 0, "mask_beta": False}
     assert cli._config("gated-conv", "smoke", "regions", 0, None).options == {}
+    # A width of its own goes to the method whose preset has none for it.
+    given = cli._config("gated-conv", "smoke", "regions", 0, ["width=16", "batch=8"])
+    assert (given.options, given.preset.width, given.preset.batch) == ({"width": 16}, 16, 8)
+    widths = [
+        sum(p.numel() for p in cli._config("gated-conv", "smoke", "regions", 0, words).generator().parameters())
+        for words in (["width=16"], ["width=24"])
+    ]
+    assert widths[0] < widths[1]

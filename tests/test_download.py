@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
+from faceinpaint import backbones
 from faceinpaint.backbones import NETWORKS, download, load_backbone
 from faceinpaint.errors import WeightsError
 
@@ -65,6 +68,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     served.http.server_close()
 
 
+def files(folder: Path) -> list[Path]:
+    """What lies in a folder, but the lock."""
+    return [path for path in folder.iterdir() if path.name != ".lock"]
+
+
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_download_that_broke_off_is_gone_on_with(server: Server, tmp_path: Path, ranges: bool) -> None:
     folder = tmp_path / "weights"
@@ -72,12 +80,12 @@ def test_a_download_that_broke_off_is_gone_on_with(server: Server, tmp_path: Pat
     with pytest.raises(WeightsError, match="connection ended after 1,500,000") as caught:
         download("alexnet", folder)
     assert "Try again" in caught.value.remedy
-    (left,) = folder.iterdir()
+    (left,) = folder.glob("*.partial")
     assert left.stat().st_size == 1_500_000
     server.stop_after, server.ranges = len(server.content), ranges
     kept = download("alexnet", folder)
     assert server.asked == [None, "bytes=1500000-"]
-    assert list(folder.iterdir()) == [kept]
+    assert files(folder) == [kept]
     image = torch.rand(1, 3, 64, 64)
     expected = load_backbone("alexnet", "seed", seed=3)(image)["relu5"]
     assert torch.equal(load_backbone("alexnet", kept)(image)["relu5"], expected)
@@ -94,11 +102,58 @@ def test_a_download_of_another_content_is_thrown_away(server: Server, tmp_path: 
     server.content = server.content[:-1] + b"x"
     with pytest.raises(WeightsError, match="invalid hash value"):
         download("alexnet", folder)
-    assert list(folder.iterdir()) == []
+    assert files(folder) == []
 
 
 def test_a_file_that_is_not_there_is_said(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server.missing = True
     with pytest.raises(WeightsError, match="404"):
         download("alexnet", tmp_path / "weights")
-    assert not list((tmp_path / "weights").glob("*"))
+    assert files(tmp_path / "weights") == []
+
+
+def test_of_several_processes_one_fetches(server: Server, tmp_path: Path) -> None:
+    """Five ask for the file, the first of them held back until all have come; none spoils what another fetched."""
+    folder, fetch, made, begun = tmp_path / "weights", backbones._fetch, [], []
+    here = threading.Event()
+
+    def slow(url: str, path: Path) -> None:
+        begun.append(path)
+        here.wait(10)
+        fetch(url, path)
+
+    def ask() -> None:
+        made.append(download("alexnet", folder))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backbones, "_fetch", slow)
+        threads = [threading.Thread(target=ask) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        here.set()
+        for thread in threads:
+            thread.join(60)
+    assert len(begun) == 1
+    assert server.asked == [None]
+    assert made == [folder / "alexnet_torchvision.safetensors"] * 5
+    assert files(folder) == made[:1]
+    assert load_backbone("alexnet", made[0]).trained
+
+
+def test_asked_for_again_a_file_is_fetched_again(server: Server, tmp_path: Path) -> None:
+    kept = download("alexnet", tmp_path / "weights")
+    kept.write_bytes(b"damaged")
+    assert load_backbone("alexnet", download("alexnet", tmp_path / "weights")).trained
+
+
+@pytest.mark.parametrize("error", [SafetensorError("no space left on device"), OSError(28, "No space left on device")])
+def test_a_full_disk_is_said(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def full(*arguments: object, **named: object) -> None:
+        raise error
+
+    monkeypatch.setattr(backbones, "save_file", full)
+    with pytest.raises(WeightsError, match=r"cannot be written.*(?i:no space left)") as caught:
+        download("alexnet", tmp_path / "weights")
+    assert caught.value.path == tmp_path / "weights"
+    assert files(tmp_path / "weights") == []

@@ -338,6 +338,20 @@ def test_load_opens_a_cache_or_a_folder_of_caches(tmp_path):
         load_faces(tmp_path / "cache" / "faces-test-16", "test", 32)
 
 
+def test_a_class_order_that_contradicts_the_cache_is_refused(tmp_path):
+    raw = flat_folder(tmp_path / "raw")
+    prepare(raw, tmp_path / "cache" / "faces-test-16", split="test", size=16, order="bisenet")
+    stated = load_faces(tmp_path / "cache", "test", 16, order="bisenet")
+    silent = load_faces(tmp_path / "cache", "test", 16)
+    assert np.array_equal(stated.labels, silent.labels)
+    with pytest.raises(DataError, match="order 'bisenet', asked is 'celebamask-hq'") as caught:
+        load_faces(tmp_path / "cache", "test", 16, order="celebamask-hq")
+    assert caught.value.path == tmp_path / "cache" / "faces-test-16"
+    # A folder of pictures is read in the official order where nothing is said.
+    load_faces(raw, "test", 16, cache=tmp_path / "other")
+    assert load_faces(tmp_path / "other", "test", 16, order="celebamask-hq").ids == silent.ids
+
+
 def test_load_from_nowhere(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         load_faces(tmp_path / "nowhere", "train", 16, cache=tmp_path / "cache")

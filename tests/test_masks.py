@@ -330,6 +330,39 @@ def test_load_holes_from_files(tmp_path):
     assert not set(train.sha256) & set(holes.sha256)
 
 
+def test_a_polarity_that_contradicts_the_cache_is_refused(tmp_path):
+    raw = hole_folder(tmp_path / "raw")
+    for name, white, other in (("white", True, False), ("black", False, True)):
+        cache = tmp_path / name
+        prepare_holes(raw, cache / "holes-test-32", split="test", size=32, white_is_hole=white)
+        stated = load_holes(cache, "test", 32, white_is_hole=white)
+        assert np.array_equal(stated.holes, load_holes(cache, "test", 32).holes)
+        with pytest.raises(DataError, match=f"white_is_hole {white}, asked is {other}") as caught:
+            load_holes(cache, "test", 32, white_is_hole=other)
+        assert caught.value.path == cache / "holes-test-32"
+    # A folder of files is read with white = hole where nothing is said.
+    load_holes(raw, "test", 32, cache=tmp_path / "unsaid")
+    assert load_holes(tmp_path / "unsaid", "test", 32, white_is_hole=True).ids == stated.ids
+
+
+def test_small_holes_are_the_rarest_as_the_text_says():
+    """Holes below a tenth are drawn about half as often as their share of the range of sizes, the others as often."""
+    fractions = drawn_holes(600, 32).fractions
+    counts = np.histogram(fractions, BIN_EDGES)[0] / 600
+    share = np.diff(BIN_EDGES) / (BIN_EDGES[-1] - BIN_EDGES[0])
+    assert 0.3 < counts[0] / share[0] < 0.75
+    assert (np.abs(counts[1:] / share[1:] - 1) < 0.35).all()
+
+
+def test_drawing_shows_a_progress_bar_if_wished(capsys):
+    shown = drawn_holes(3, 32, progress=True)
+    assert "3/3" in capsys.readouterr().err
+    load_holes("drawn", "test", 32, count=6, progress=True)
+    assert "6/6" in capsys.readouterr().err
+    assert drawn_holes(3, 32).sha256 == shown.sha256
+    assert capsys.readouterr() == ("", "")
+
+
 def test_an_undivided_folder_of_holes_is_divided_by_name(tmp_path):
     for i in range(40):
         save_mask(tmp_path / "raw" / f"{i:05d}.png", mixture(32, np.random.default_rng(i)))

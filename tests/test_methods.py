@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from faceinpaint import losses
 from faceinpaint.backbones import NETWORKS, Backbone, load_backbone
-from faceinpaint.errors import ConfigError
-from faceinpaint.methods import METHODS, PARSER, TAPS, TRAINED, Batch, Method, Step, method
+from faceinpaint.errors import ConfigError, DataError
+from faceinpaint.methods import METHODS, PARSER, SHARED, TAPS, TRAINED, Batch, Method, Step, method
 from faceinpaint.models import Output
 from faceinpaint.models.discriminators import crop, local_window
 from faceinpaint.presets import PRESETS, preset
@@ -622,3 +622,76 @@ def test_the_parsers_loss_weighs_regions_by_the_inverse_root_of_their_share() ->
     torch.testing.assert_close(terms["cross_entropy"], expected)
     assert terms.keys() == {"cross_entropy"}
     assert PARSER.critic_loss is None
+
+
+# --- settings and sizes ---------------------------------------------------------------------------------------------
+
+
+class Watched:
+    """A preset that notes which of its fields are looked at."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.seen.add(name)
+        return getattr(TINY, name)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_settings_that_a_method_names_are_those_that_it_reads(name: str) -> None:
+    m, watched = method(name), Watched()
+    m.sizes(watched)
+    if m.critic is not None:
+        m.critic(watched)
+    if m.perceptual:
+        watched.seen.add("backbone")
+    if m.critic is not None:
+        watched.seen.add("critic_steps")
+    assert watched.seen - {"size"} == set(m.settings)
+    assert not set(m.settings) & set(SHARED)
+    assert all(m.reads(setting) for setting in (*SHARED, *m.settings))
+
+
+def test_every_setting_of_a_preset_is_read_by_some_method() -> None:
+    read = set(SHARED).union(*(method(name).settings for name in TRAINED))
+    assert read == {f.name for f in dataclasses.fields(TINY)} - {"name"}
+
+
+def test_settings_are_shared_out_between_preset_and_method() -> None:
+    given = {"batch": 2, "width": 8, "speed": 1}
+    assert method("facial-style").split_settings(given) == ({"batch": 2, "width": 8}, {"speed": 1})
+    assert method("gated-conv").split_settings(given) == ({"batch": 2}, {"width": 8, "speed": 1})
+    assert method("parser").split_settings({"width": 64, "parser_width": 4}) == ({"parser_width": 4}, {"width": 64})
+    for name, setting in (("parser", "critic_steps"), ("gated-conv", "heads"), ("facial-style", "baseline_scale")):
+        with pytest.raises(ConfigError, match=f"{name} does not read the setting '{setting}'") as caught:
+            method(name).split_settings({"batch": 2, setting: 1})
+        takes = caught.value.remedy.removeprefix("It reads ").split(", ")
+        assert {"batch", *method(name).settings} <= set(takes)
+        assert setting not in takes
+        assert len(set(takes)) == len(takes)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [*((name, {}) for name in TRAINED), ("facial-style", {"reading": "R2"}), ("facial-style", {"reading": "R3"})],
+)
+def test_sizes_that_are_refused_are_those_that_fail(name: str, options: dict[str, Any]) -> None:
+    """Each multiple of 16 up to 128 is tried in training, generator and critic."""
+    m, small = method(name), dataclasses.replace(TINY, width=4, style_width=4, critic_width=4, baseline_scale=0.06)
+    for size in range(16, 129, 16):
+        try:
+            p = dataclasses.replace(small, size=size)
+            image, hole = torch.rand(2, 3, size, size), torch.zeros(2, 1, size, size)
+            hole[..., : size // 2, : size // 2] = 1
+            out = m.build(p, "regions", options)(image, hole, torch.ones(2, size, size, dtype=torch.uint8)).image
+            works = out.shape[2:] == image.shape[2:] and size > 16  # the frozen networks need 32
+            if m.critic is not None:
+                m.critic(p)(out, hole)
+        except (ConfigError, DataError, RuntimeError, ValueError):
+            works = False
+        if works:
+            m.check_size(size, options)
+            continue
+        with pytest.raises(ConfigError, match=f"takes no pictures of {size} pixels"):
+            m.check_size(size, options)

@@ -11,6 +11,7 @@ from faceinpaint.regions import (
     CLASS_ORDERS,
     CLASSES,
     MERGES,
+    MIRRORED,
     REGION_COLOURS,
     REGIONS,
     damaged_regions,
@@ -115,6 +116,7 @@ def test_a_mirrored_face_needs_no_new_labels():
     for left, right in pairs:
         i, j = CLASSES.index(left), CLASSES.index(right)
         swap[i], swap[j] = j, i
+    assert swap.tolist() == list(MIRRORED)
     labels = np.random.default_rng(0).integers(0, 19, (8, 8))
     np.testing.assert_array_equal(merge_classes(swap[labels[:, ::-1]]), merge_classes(labels)[:, ::-1])
 
@@ -159,3 +161,10 @@ def test_a_map_with_more_than_the_known_classes_is_refused(merge: str) -> None:
     for labels in (np.array([[0, 19]]), torch.tensor([[19, 0]])):
         with pytest.raises(DataError, match="more than the classes 0 to 18"):
             merge_classes(labels, merge)
+
+
+@pytest.mark.parametrize("value", [-1, -6, -19])
+def test_a_map_with_negative_ids_is_refused(value: int) -> None:
+    for labels in (np.array([[0, value]]), np.array([[value]], np.int8), torch.tensor([[value, 0]])):
+        with pytest.raises(DataError, match="more than the classes 0 to 18"):
+            merge_classes(labels)

@@ -14,11 +14,12 @@ from rich.console import Console
 
 from faceinpaint import reproduce as module
 from faceinpaint import train as training
-from faceinpaint.errors import CheckpointError, ConfigError
+from faceinpaint.errors import CheckpointError, ConfigError, WeightsError
+from faceinpaint.faces import sha256_of
 from faceinpaint.masks import read_pairs, write_pairs
 from faceinpaint.methods import METHODS
-from faceinpaint.presets import Preset, preset
-from faceinpaint.reproduce import ABLATIONS, PLANS, ROWS, RowPlan, Sources, reproduce
+from faceinpaint.presets import PRESETS, Preset, preset
+from faceinpaint.reproduce import ABLATIONS, PLANS, ROWS, RowPlan, Sources, is_default, reproduce
 from faceinpaint.table import comparison, read_logs, read_records
 from faceinpaint.train import Config
 
@@ -218,6 +219,59 @@ def test_seen_through_another_network_rows_are_measured_again(made: Path) -> Non
     assert json.loads(path.read_text())["networks"]["distance"]["sha256"] != "0" * 64
 
 
+def test_measured_with_another_parser_or_inception_rows_are_measured_again(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def measured(row: Any, *arguments: Any, inception: Path | None, **named: Any) -> dict[str, Any]:
+        asked.append(row.key)
+        held = json.loads((made / "records" / f"{row.key}.json").read_text())
+        score = {"fid": 1.0, "kid": 1.0, "n": 12, "sha256": sha256_of(inception), "published": False}
+        return held | {"parser": row.parser_about, "inception": {"composited": score, "raw": score}}
+
+    def again(inception: Path | None) -> list[str]:
+        asked.clear()
+        run(made, sources=Sources(weights="seed", inception=inception))
+        return sorted(asked)
+
+    monkeypatch.setattr(module, "evaluate", measured)
+    inception, every = tmp_path / "inception.pt", sorted(row.key for row in ROWS)
+    inception.write_bytes(b"one")
+    assert again(None) == []
+    assert again(inception) == every
+    assert again(inception) == []
+    assert again(None) == []  # what has FID is kept
+    inception.write_bytes(b"another")
+    assert again(inception) == every
+    path = made / "records" / "facial-style-predicted.json"
+    held = json.loads(path.read_text())
+    path.write_text(json.dumps(held | {"parser": held["parser"] | {"sha256": "0" * 64}}))
+    assert again(inception) == ["facial-style-predicted"]
+    path = made / "records" / "parser.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"training": held["training"]}))
+    again(inception)
+    assert json.loads(path.read_text())["training"] == held["parser"]
+    inception.unlink()
+    with pytest.raises(WeightsError, match="no Inception file"):
+        again(inception)
+
+
+def test_rows_that_are_the_default_of_the_preset_are_left_out(tmp_path: Path) -> None:
+    left = {
+        name: {row.key for row in ABLATIONS if is_default(row, PRESETS[name])}
+        for name in ("smoke", "cpu", "gpu", "paper")
+    }
+    assert left == {"smoke": set(), "cpu": set(), "gpu": {"style-ups-3"}, "paper": {"style-ups-3", "heads-separate"}}
+    assert not any(is_default(row, preset("gpu")) for row in ROWS)
+    rows = [row for row in ABLATIONS if row.key in ("style-ups-3", "heads-separate")]
+    _, shown = run(tmp_path / "out", rows=rows, preset=tiny(style_ups=3))
+    assert "left out: style-ups-3, which is the default at this preset" in shown
+    assert {p.stem for p in (tmp_path / "out" / "records").iterdir()} == {"heads-separate", "logs"}
+    with pytest.raises(ConfigError, match="no row is left"):
+        run(tmp_path / "none", rows=rows[1:], preset=tiny(style_ups=3))
+
+
 def test_pairs_can_be_given(whole: tuple[Path, list[Path], str], tmp_path: Path) -> None:
     pairs = read_pairs(whole[0] / "test_pairs.csv")[3:]
     write_pairs(tmp_path / "pairs.csv", pairs)
@@ -244,7 +298,7 @@ def test_plans_name_each_row_once_and_every_option_exists(rows: tuple[RowPlan, .
     for row in rows:
         chosen = METHODS[row.method]
         if chosen.generator_loss is not None:
-            Config(row.method, tiny(), row.options, row.merge).generator()
+            Config(row.method, tiny(size=64), row.options, row.merge).generator()
         else:
             assert not row.options
         if row.run:

@@ -149,7 +149,7 @@ TINY = " ".join(
     f"--set {s}"
     for s in (
         "size=32", "images=4", "batch=2", "faces=4", "holes=4", "pairs_per_bin=1", "width=4", "style_width=4",
-        "critic_width=4", "baseline_scale=0.06", "parser_width=4",
+        "critic_width=4",
     )
 )  # fmt: skip
 

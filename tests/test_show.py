@@ -231,11 +231,14 @@ def test_curves_reads_a_log(tmp_path):
     assert repr(show.curves(path)) == repr(show.curves(LOG))
     assert "reconstruction from 1 to 0.111" in repr(show.curves(LOG))
     assert "gradient" not in repr(show.curves(LOG))
+    with path.open("a", encoding="utf-8") as file:  # as a training leaves it that is writing at this moment
+        file.write('{"step": 9, "ima')
+    assert repr(show.curves(path)) == repr(show.curves(LOG))
 
 
 def test_curves_refuses_missing_empty_and_broken_logs(tmp_path):
     (tmp_path / "empty").touch()
-    (tmp_path / "broken").write_text("{", encoding="utf-8")
+    (tmp_path / "broken").write_text("{\n", encoding="utf-8")
     for name, what in (("missing", "cannot be read"), ("empty", "empty"), ("broken", "cannot be read")):
         with pytest.raises(DataError, match=what):
             show.curves(tmp_path / name)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from faceinpaint.errors import ConfigError
-from faceinpaint.faces import toy
+from faceinpaint.faces import load_faces, toy
 from faceinpaint.faces.toy import SPLITS, draw, toy_faces
 from faceinpaint.regions import CLASSES, REGIONS, merge_classes
 
@@ -251,6 +251,16 @@ def test_toy_faces() -> None:
     longer = toy_faces(7, 32, "train", seed=2)
     assert np.array_equal(longer.images[:5], faces.images)
     assert np.array_equal(longer.labels[:5], faces.labels)
+
+
+def test_drawing_shows_a_progress_bar_if_wished(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = load_faces("toy", "train", 16, count=3, progress=True)
+    said = capsys.readouterr()
+    assert "Drawing faces" in said.err
+    assert "3/3" in said.err
+    assert said.out == ""
+    assert np.array_equal(load_faces("toy", "train", 16, count=3).images, shown.images)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_splits_and_seeds_share_no_face() -> None:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from faceinpaint.faces import FaceSet, load_faces
 from faceinpaint.masks import HoleSet, load_holes
 from faceinpaint.methods import Batch, method
 from faceinpaint.presets import Preset, preset
-from faceinpaint.regions import merge_classes
+from faceinpaint.regions import MIRRORED, merge_classes
 from faceinpaint.train import Config, Feed, launch, thinned_log, train
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
@@ -145,7 +146,11 @@ def test_a_run_leaves_what_it_promises(name: str, faces: FaceSet, holes: HoleSet
     network, again, about = load_generator(tmp_path)
     assert again == config
     assert (about["images"], about["devices"]) == (28, 1)
+    pictures = about["data"].pop("pictures_sha256")
+    assert len(pictures) == 64
     assert about["data"] == {"faces": faces.source, "holes": holes.source, "face_count": 10, "hole_count": 7}
+    assert about["versions"]["torch"] == torch.__version__
+    assert "commit" in about
     assert (about["backbone"] is not None) == (name == "facial-style")
     state = load_file(tmp_path / "checkpoints" / "step-00000007" / "state.safetensors")
     for key, tensor in network.state_dict().items():
@@ -190,6 +195,22 @@ def test_two_critic_steps_see_other_faces_and_train_as_many_generator_steps(
     train(Config("gated-conv", tiny(critic_steps=2, sample_every=1000)), faces, holes, tmp_path)
     assert asked == [*range(14), 0]  # the last for the sample pictures
     assert sorted(steps.values()) == [7, 14]
+
+
+def test_without_a_critic_there_is_one_turn_a_step(faces: FaceSet, holes: HoleSet) -> None:
+    run = module._Run(Config("parser", tiny(critic_steps=5)), method("parser"), Fabric(accelerator="cpu"), None)
+    asked: list[int] = []
+    feed = Feed(faces, holes, 4)
+
+    def noted(step: int) -> Batch:
+        asked.append(step)
+        return feed(step)
+
+    for step in range(3):
+        run.step(step, 3, noted)
+    assert asked == [0, 1, 2]
+    counts = [t for name, t in run.bare["generator"].state_dict().items() if name.endswith("num_batches_tracked")]
+    assert {int(count) for count in counts} == {3}
 
 
 def test_without_adversarial_loss_the_critic_stays_as_it_was(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
@@ -245,6 +266,35 @@ def test_after_ctrl_c_the_result_is_the_same_to_the_bit(
     assert not (tmp_path / "generator.safetensors").exists()
     train(config, faces, holes, tmp_path)
     assert results(tmp_path) == undisturbed(name)
+
+
+def test_sigterm_is_obeyed_again_once_a_run_of_several_processes_is_over(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    ctrl_c, seen = module._ctrl_c, []
+    config = Config("context-encoder", tiny(images=8))
+    with monkeypatch.context() as patch:  # as if there were several
+        patch.setattr(module, "_ctrl_c", lambda several: ctrl_c(True))
+        train(config, faces, holes, tmp_path, progress=lambda *_: seen.append(signal.getsignal(signal.SIGTERM)))
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert seen[-1] is not before
+
+    several = SimpleNamespace(world_size=2, is_global_zero=True)
+    for reason, restored in (("gloo: connection closed by peer", False), ("something else", True)):
+
+        def lose(*arguments: Any, reason: str = reason) -> None:
+            with ctrl_c(True):
+                raise RuntimeError(reason)
+
+        monkeypatch.setattr(module, "_train", lose)
+        try:
+            with pytest.raises(RuntimeError if restored else TrainingError, match=reason):
+                train(config, faces, holes, tmp_path, fabric=several)
+            # When one is lost, SIGTERM comes to the others, which have yet to say so.
+            assert (signal.getsignal(signal.SIGTERM) is before) == restored
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("name", FOUR)
@@ -535,6 +585,34 @@ def test_other_data_or_another_frozen_network_in_the_same_folder_is_refused(
         train(config, faces, holes, tmp_path)
 
 
+def test_other_pictures_under_the_same_name_are_refused(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:
+    config, longer = (Config("context-encoder", tiny(images=n)) for n in (8, 12))
+    train(config, faces, holes, tmp_path)
+    for others in (
+        (dataclasses.replace(faces, sha256=("0" * 64, *faces.sha256[1:])), holes),
+        (faces, dataclasses.replace(holes, sha256=(*holes.sha256[:-1], "0" * 64))),
+    ):
+        with pytest.raises(CheckpointError, match=r"another run.*pictures_sha256"):
+            train(longer, *others, tmp_path)
+    # A run whose record has no checksum is taken to be of the same pictures, and has one from then on.
+    for name in ("config.json", "generator.json"):
+        about = weights.read_json(tmp_path / name)
+        del about["data"]["pictures_sha256"]
+        weights.write_json(tmp_path / name, about)
+    train(config, faces, holes, tmp_path)
+    train(longer, faces, holes, tmp_path)
+    assert len(weights.read_json(tmp_path / "config.json")["data"]["pictures_sha256"]) == 64
+
+
+def test_settings_that_the_method_does_not_read_make_no_other_run(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path, undisturbed: Callable[[str], tuple[bytes, str]]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(Config("context-encoder", tiny(width=8)), faces, holes, tmp_path, progress=Interrupt(3))
+    train(Config("context-encoder", tiny()), faces, holes, tmp_path)
+    assert results(tmp_path) == undisturbed("context-encoder")
+
+
 def _truncate(folder: Path) -> None:
     path = folder / "state.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
@@ -628,6 +706,15 @@ def test_configurations_that_make_no_sense_are_refused(tmp_path: Path) -> None:
         Config("facial-style", tiny(), merge="all")
     with pytest.raises(ConfigError, match="no option 'speed'"):
         Config("facial-style", tiny(), {"speed": 1})
+    for name, changes, options in (
+        ("context-encoder", {"size": 48}, {}), ("facial-style", {"size": 48}, {"reading": "R2"}),
+        ("facial-style", {}, {"reading": "R2"}),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match="takes no pictures of"):
+            Config(name, tiny(**changes), options)
+    for name, options in (("facial-style", {"reading": "R9"}), ("gated-conv", {"width": 6})):  # before data are read
+        with pytest.raises(ConfigError):
+            Config(name, tiny(), options)
     good = Config("facial-style", tiny(), {"gan": "hinge"}, "none", 7)
     assert Config.from_dict(json.loads(json.dumps(good.to_dict())), tmp_path) == good
     for damage in ({"preset": 3}, {"preset": {}}, {"colour": 1}, {"method": "magic"}, {"preset": {"name": "huge"}}):
@@ -756,10 +843,12 @@ def test_mirroring_keeps_picture_and_map_together(marked: tuple[FaceSet, HoleSet
     for step in range(6):
         batch = feed(step)
         for i, face in enumerate(which(batch)):
-            assert torch.equal(((batch.image[i, 2] + 1) * 127.5).round().byte(), batch.regions[i])
-            plain = torch.from_numpy(faces.labels[face])
-            mirrored = torch.equal(batch.regions[i], plain.flip(-1))
-            assert mirrored or torch.equal(batch.regions[i], plain)
+            plain, shown = torch.from_numpy(faces.labels[face]), ((batch.image[i, 2] + 1) * 127.5).round().byte()
+            mirrored = torch.equal(shown, plain.flip(-1))
+            assert mirrored or torch.equal(shown, plain)
+            # In a mirrored picture the left eye, brow and ear are the right ones.
+            swapped = torch.tensor(MIRRORED, dtype=torch.uint8)[shown.long()]
+            assert torch.equal(batch.regions[i], swapped if mirrored else shown)
             turned[mirrored] += 1
     assert min(turned.values()) > 10
 

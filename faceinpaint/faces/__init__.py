@@ -113,7 +113,7 @@ def load_faces(
     *,
     count: int | None = None,
     cache: Path | None = None,
-    order: str = "celebamask-hq",
+    order: str | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> FaceSet:
@@ -127,13 +127,14 @@ def load_faces(
         size: side of the square pictures in pixels.
         count: drawn faces: how many (required). Real faces: the first so many, all if there are fewer.
         cache: folder that receives ``faces-<split>-<size>`` when a folder of pictures has to be prepared.
-        order: class order of the label maps by name, see :data:`faceinpaint.regions.CLASS_ORDERS`.
+        order: class order of the label maps by name, see :data:`faceinpaint.regions.CLASS_ORDERS`; None, if nothing is
+            said of it, for the official one, or for that of the cache.
         seed: drawn faces only.
-        progress: show a progress bar while preparing.
+        progress: show a progress bar while preparing or drawing.
 
     Raises:
         ConfigError: ``count`` or ``cache`` is needed and missing.
-        DataError: the folder is not usable, or its cache has another size or split.
+        DataError: the folder is not usable, or its cache has another size, split or class order.
     """
     # Both adapters import the sample type from here, so they are imported when they are needed.
     if str(source) == "toy":
@@ -141,7 +142,7 @@ def load_faces(
 
         if count is None:
             raise ConfigError("drawn faces need a number of faces", "Give count")
-        return toy_faces(count, size, split, seed)
+        return toy_faces(count, size, split, seed, progress)
 
     from faceinpaint import cache as caches
     from faceinpaint.faces.celebahq import open_faces, prepare
@@ -154,8 +155,9 @@ def load_faces(
                 "Run `faceinpaint data prepare` first, or name a cache folder",
             )
         folder = Path(cache) / caches.folder_name("faces", split, size)
-        prepare(source, folder, split=split, size=size, order=order, progress=progress)
-    faces = open_faces(folder, split=split, size=size)
+        read_as = "celebamask-hq" if order is None else order
+        prepare(source, folder, split=split, size=size, order=read_as, progress=progress)
+    faces = open_faces(folder, split=split, size=size, order=order)
     return faces if count is None or count >= len(faces) else faces.subset(range(count))
 
 

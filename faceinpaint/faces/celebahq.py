@@ -96,14 +96,17 @@ def prepare(
     )
 
 
-def open_faces(folder: str | Path, *, split: str, size: int) -> FaceSet:
+def open_faces(folder: str | Path, *, split: str, size: int, order: str | None = None) -> FaceSet:
     """The faces of a cache written by :func:`prepare`, memory-mapped.
 
+    Args:
+        order: the class order that the maps must have been read in; None for whichever it was.
+
     Raises:
-        DataError: the cache is missing, damaged, or of another split or size.
+        DataError: the cache is missing, damaged, or of another split, size or class order.
     """
     meta, (images, labels) = cache.load(Path(folder), "faces", ("images", "labels"))
-    cache.check_loaded(meta, Path(folder), split, size)
+    cache.check_loaded(meta, Path(folder), split, size, order=order)
     return FaceSet(images, labels, tuple(meta["ids"]), tuple(meta["sha256"]), meta["source"])
 
 

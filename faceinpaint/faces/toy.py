@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy import ndarray as Array
 
+from faceinpaint.cache import tracked
 from faceinpaint.errors import ConfigError
 from faceinpaint.regions import CLASSES
 
@@ -70,7 +71,7 @@ def draw(seed: int, size: int = 64) -> tuple[Array, Array]:
     return canvas.picture(), canvas.labels
 
 
-def toy_faces(count: int, size: int, split: str = "train", seed: int = 0) -> FaceSet:
+def toy_faces(count: int, size: int, split: str = "train", seed: int = 0, progress: bool = False) -> FaceSet:
     """Draw ``count`` faces of a split.
 
     Args:
@@ -78,6 +79,7 @@ def toy_faces(count: int, size: int, split: str = "train", seed: int = 0) -> Fac
         size: side of the pictures in pixels.
         split: one of :data:`SPLITS`.
         seed: another seed gives other faces. Neither two seeds nor two splits share a face.
+        progress: show a progress bar.
 
     Returns:
         The faces, ids ``toy-train-00000`` and up; a longer set begins with the shorter one.
@@ -91,7 +93,7 @@ def toy_faces(count: int, size: int, split: str = "train", seed: int = 0) -> Fac
     _check_size(size)
     images = np.empty((count, size, size, 3), dtype=np.uint8)
     labels = np.empty((count, size, size), dtype=np.uint8)
-    for index, face_seed in enumerate(seeds):
+    for index, face_seed in enumerate(tracked(seeds, count, progress, "Drawing faces")):
         images[index], labels[index] = draw(face_seed, size)
     return FaceSet(
         images=images,
