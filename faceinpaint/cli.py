@@ -224,7 +224,7 @@ def evaluate(
     from faceinpaint.methods import METHODS
     from faceinpaint.presets import preset as find
     from faceinpaint.reproduce import Sources
-    from faceinpaint.trained import load_parser
+    from faceinpaint.trained import check_merge, load_parser
     from faceinpaint.weights import write_json
 
     accelerator = _accelerator(device)  # before anything is read, as all that can be refused at once
@@ -244,9 +244,7 @@ def evaluate(
             if not reads:
                 raise ConfigError("these weights look at no parsing map", "Leave --parser out", run)
             tool, how, told = load_parser(parser)
-            if how.merge != config.merge:
-                problem = f"the parser was trained with merge {how.merge}, the generator with {config.merge}"
-                raise ConfigError(problem, "Use two that were trained with the same", parser)
+            check_merge(how, config, parser)
             guess = tool, told
         row = Row(
             out.stem, chosen.title, chosen.name, network, config.preset, config.merge,

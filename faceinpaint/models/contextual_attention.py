@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.models import Output
+from faceinpaint.errors import ConfigError
+from faceinpaint.models import Output, check_halvings
 
 
 class ContextualAttention(nn.Module):
@@ -70,7 +70,7 @@ class ContextualAttention(nn.Module):
 
     def first_stage(self, image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """As :meth:`forward`, up to the coarse picture, alone and pasted into the hole; both (B, 3, H, W)."""
-        check_sides(image)
+        check_halvings(image, 3)
         damaged = image * (1 - hole)
         coarse = self.coarse(with_mask(damaged, hole)).clamp(-1, 1)
         return coarse, coarse * hole + damaged
@@ -264,14 +264,3 @@ def to_picture(channels: int, width: int) -> list[nn.Module]:
 def with_mask(picture: Tensor, hole: Tensor) -> Tensor:
     """The input of a stage (B, 5, H, W): picture, a plane of ones (it tells where the border is), the hole."""
     return torch.cat([picture, torch.ones_like(hole), hole], dim=1)
-
-
-def check_sides(image: Tensor) -> None:
-    """Refuse pictures that cannot be halved three times (two strides, then the attention).
-
-    Raises:
-        DataError: a side is not a multiple of 8.
-    """
-    height, width = image.shape[-2:]
-    if height % 8 or width % 8:
-        raise DataError(f"a picture of {height}x{width} cannot be halved three times", "Use sides divisible by 8")

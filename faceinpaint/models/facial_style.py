@@ -25,8 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.models import Output
+from faceinpaint.errors import ConfigError
+from faceinpaint.models import Output, check_halvings
 from faceinpaint.regions import REGIONS, damaged_regions, resize_regions
 
 STYLE_DIM = 256
@@ -557,26 +557,3 @@ class FacialStyle(nn.Module):
         skips, abstract = self.encoder(torch.cat([damaged_face, hole], dim=1) if self.mask_channel else damaged_face)
         skips = [repair(s, matrix, regions, hole, damaged) for repair, s in zip(self.repair, skips, strict=True)]
         return Output(self.decoder(abstract, skips))
-
-
-def check_halvings(image: Tensor, times: int, least: int = 1) -> None:
-    """Refuse pictures that a network cannot halve as often as it does.
-
-    Args:
-        image: (B, C, H, W).
-        times: how often both sides are halved.
-        least: how many pixels must be left then.
-
-    Raises:
-        DataError: a side is not a multiple of 2^times, or fewer pixels are left.
-    """
-    height, width = image.shape[-2:]
-    step = 2**times
-    if height % step or width % step:
-        raise DataError(
-            f"a picture of {height}x{width} cannot be halved {times} times", f"Use sides divisible by {step}"
-        )
-    if height * width < least * step**2:
-        raise DataError(
-            f"a picture of {height}x{width} is too small to be halved {times} times", f"Use sides from {2 * step} up"
-        )

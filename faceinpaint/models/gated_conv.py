@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError
-from faceinpaint.models import Output
-from faceinpaint.models.contextual_attention import SameConv2d, attention, check_sides, nearest, with_mask
+from faceinpaint.models import Output, check_halvings
+from faceinpaint.models.contextual_attention import SameConv2d, attention, nearest, with_mask
 
 
 class GatedConv(nn.Module):
@@ -70,7 +70,7 @@ class GatedConv(nn.Module):
 
     def first_stage(self, image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """As :meth:`forward`, up to the coarse picture, alone and pasted into the hole; both (B, 3, H, W)."""
-        check_sides(image)
+        check_halvings(image, 3)
         damaged = image * (1 - hole)
         coarse = torch.tanh(self.coarse(with_mask(damaged, hole)))
         return coarse, coarse * hole + damaged

@@ -10,8 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from faceinpaint.models import Output
-from faceinpaint.models.facial_style import check_halvings
+from faceinpaint.models import Output, check_halvings
 from faceinpaint.regions import REGIONS
 
 
