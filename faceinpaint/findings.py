@@ -135,7 +135,7 @@ def caveat(group: Group) -> str:
         seeds = sorted({t["config"]["seed"] for t in group.trained})
         return (
             f"Photographs of {group.size} x {group.size} pixels, {seen} training images a method, "
-            f"{'one seed' if len(seeds) == 1 else f'{len(seeds)} seeds'}. "
+            f"{'one seed: what another would change is in no interval' if len(seeds) == 1 else f'{len(seeds)} seeds'}. "
             "This is a small run on a CPU's budget; at full size and full length the order may be another."
             if group.records[0]["preset"] == "cpu"
             else f"Photographs of {group.size} x {group.size} pixels, {seen} training images a method."
