@@ -394,7 +394,11 @@ def _fetch(url: str, path: Path) -> None:
 def _published_heads(net: type[Backbone]) -> dict[str, Tensor]:
     """LPIPS v0.1 heads ``lin{k}.weight`` from the installed torchmetrics (BSD-2, R. Zhang and others, 2018)."""
     package = find_spec("torchmetrics")
-    if net.heads_file is None or package is None or package.origin is None:
+    if net.heads_file is None:
+        return {}
+    if package is None or package.origin is None:
+        log.warning("%s is fetched without the heads of LPIPS, so LPIPS stays empty. Install torchmetrics, delete the "
+                    "fetched file and fetch it again.", net.name)  # fmt: skip
         return {}
     file_name, sha256 = net.heads_file
     path = Path(package.origin).parent / "functional" / "image" / "lpips_models" / file_name

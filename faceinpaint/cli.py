@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -202,7 +204,9 @@ def evaluate(
     faces: Faces = "toy",
     holes: Holes = "drawn",
     pairs: Annotated[Path | None, typer.Option(help="CSV of test pairs; default: each test face once a bin.")] = None,
-    preset: PresetName = "smoke",
+    preset: Annotated[
+        str | None, typer.Option(help="smoke (the default), cpu, gpu or paper, for the floors; a run has its own.")
+    ] = None,
     parser: Annotated[
         Path | None, typer.Option(help="Run of a parser: measure with the map that it predicts, not with the true one.")
     ] = None,
@@ -228,13 +232,16 @@ def evaluate(
     from faceinpaint.weights import write_json
 
     accelerator = _accelerator(device)  # before anything is read, as all that can be refused at once
+    _check_out(out, run)
     chosen = METHODS.get(run)
     if chosen is not None and chosen.critic is None:
         if parser is not None:
             raise ConfigError(f"{run} looks at no parsing map", "Leave --parser out")
-        row = Row(run, chosen.title, run, chosen.generator(), find(preset))
+        row = Row(run, chosen.title, run, chosen.generator(), find(preset or "smoke"))
         seed = 0
     else:
+        if preset is not None:
+            raise ConfigError("a run is measured at the preset that it was trained with", "Leave --preset out", run)
         network, config, about = load_generator(run)
         chosen = repairer(config, run)
         reads = chosen.uses_map and config.merge != "none"
@@ -483,6 +490,8 @@ def bench(
     from faceinpaint.bench import bench, show
     from faceinpaint.weights import write_json
 
+    if out is not None:
+        _check_out(out)
     console = Console(stderr=True)
     record = bench(_accelerator(device), quick=quick, progress=lambda what: console.print(f"measuring {what} ..."))
     show(record, Console())
@@ -507,11 +516,27 @@ def export(
         raise ConfigError("no format is named", "Add --onnx")
     from faceinpaint.export import export_onnx
 
+    _check_out(out, source)
     written = export_onnx(source, out, half=half)
     print(f"{written['method']} at {written['size']}x{written['size']}, {out.stat().st_size / 1e6:.1f} MB -> {out}")
 
 
 # --- helpers --------------------------------------------------------------------------------------------------------
+
+
+def _check_out(out: Path, run: str | Path | None = None) -> None:
+    """Refuse, before minutes of work, a file that cannot be written after it, or that belongs to the run itself."""
+    from faceinpaint.weights import trained_file
+
+    if out.exists() and not out.is_file():
+        raise ConfigError("it is there and is not a plain file", "Name another file", out)
+    if run is not None:
+        own = trained_file(run)
+        if out.resolve() in (own.resolve(), own.with_suffix(".json").resolve()):
+            raise ConfigError("the result would replace the weights that it is made from", "Name another file", out)
+    there = next(folder for folder in out.absolute().parents if folder.exists())
+    if not os.access(there, os.W_OK):
+        raise ConfigError("nothing may be written there", "Mend its permissions, or name another folder", there)
 
 
 def _pairs(settings: list[str] | None) -> dict[str, Any]:
@@ -584,9 +609,19 @@ class _bar:
 
 def main() -> None:
     """Run the command line; a problem that the user can mend ends with one message and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show must not end finished work
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except (FaceInpaintError, OSError) as problem:
-        error = refusal(problem) if isinstance(problem, OSError) else problem
+    except (FaceInpaintError, OSError, MemoryError, RuntimeError) as problem:
+        if isinstance(problem, FaceInpaintError):
+            error: FaceInpaintError = problem
+        elif isinstance(problem, OSError):
+            error = refusal(problem)
+        elif isinstance(problem, MemoryError) or "memory" in str(problem):  # torch has errors of its own for it
+            error = ConfigError("there is not enough memory for this", "Take a smaller batch, size, width or set")
+        else:
+            raise
         Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
         sys.exit(2)

@@ -570,7 +570,7 @@ def read_pairs(path: str | Path) -> list[Pair]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark at the beginning
         rows = list(csv.reader(text.splitlines(), strict=True))
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"the pair list cannot be read ({error})", "Check the file", path) from None

@@ -22,7 +22,7 @@ from faceinpaint.backbones import Backbone, load_backbone
 from faceinpaint.errors import ConfigError, WeightsError
 from faceinpaint.evaluate import Row, TestSet, count_flops, evaluate, evaluate_parser, load_generator
 from faceinpaint.faces import load_faces, sha256_of
-from faceinpaint.masks import drawn_test_holes, load_holes, make_pairs, read_pairs, write_pairs
+from faceinpaint.masks import check_pairs, drawn_test_holes, load_holes, make_pairs, read_pairs, write_pairs
 from faceinpaint.methods import METHODS, PARSER, Method
 from faceinpaint.presets import Preset
 from faceinpaint.show import write_plots
@@ -214,6 +214,12 @@ def _reproduce(
     inception = _sha256_of_inception(sources.inception)
     faces, holes = sources.training(preset, out / "cache", seed, progress=True)
     test = sources.test(preset, out / "cache", seed, progress=True)
+    check_pairs(test.pairs, test.faces, test.holes)  # before hours of training, not after
+    if twice := set(faces.sha256) & set(test.faces.sha256):
+        log.warning(
+            "%d of the test faces are trained on as well: every network may know them. Part the pictures anew, and "
+            "prepare them again.", len(twice),
+        )  # fmt: skip
     kept = out / "test_pairs.csv"
     if kept.exists() and read_pairs(kept) != list(test.pairs):
         raise ConfigError("the folder has other test pairs", "Choose another output folder, or delete this one", kept)

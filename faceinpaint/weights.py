@@ -50,7 +50,12 @@ def claimed(folder: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name to write a file under, renamed to ``path`` when all is written: a reader sees the old file or
     the new one. What a failure leaves is removed.
+
+    Raises:
+        DataError: what is there is no file that may be replaced: a folder, a device, a pipe.
     """
+    if path.exists() and not path.is_file():
+        raise DataError("it is there and is not a plain file", "Name another file", path)
     new = path.with_name(f".{path.name}.new")
     try:
         yield new
@@ -94,7 +99,9 @@ def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
             save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, new)
         except SafetensorError as error:  # what it makes of a full disk
             raise OSError(None, str(error), str(new)) from error
-        write_json(path.with_suffix(".json"), about | {"sha256": _sha256(new)})
+        beside = path.with_suffix(".json")
+        write_json(beside, about | {"sha256": _sha256(new)})
+        new.chmod(beside.stat().st_mode & 0o777)  # safetensors makes files that nobody else may read
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -5,6 +5,7 @@ Each is given to the command that reads such files, in this process as the conso
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -16,7 +17,8 @@ import pytest
 import test_bad_input as bad
 from PIL import Image
 
-from faceinpaint import cli
+from faceinpaint import cli, weights
+from faceinpaint.errors import DataError
 from faceinpaint.faces.celebahq import ANNOTATIONS, IMAGES, MAPPING
 from faceinpaint.methods import method
 
@@ -239,3 +241,62 @@ def test_there_are_at_least_two_hundred_commands() -> None:
         len(bad.MAPPINGS), len(bad.BROKEN), 2 * len(bad.CACHES), len(bad.RECORDS), len(bad.RUNS),
     )  # fmt: skip
     assert sum(counts) > 350
+
+
+# ------------------------------------------------------------------------------------------------------ results
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+@pytest.mark.parametrize("words", [("evaluate", "mean-fill"), ("bench", "--quick")])
+def test_what_is_no_plain_file_is_refused_before_the_work(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], kind: str
+) -> None:
+    place = tmp_path / "there"
+    place.mkdir() if kind == "folder" else os.mkfifo(place)
+    monkeypatch.setattr("faceinpaint.evaluate.evaluate", lambda *a, **k: pytest.fail("it was measured first"))
+    monkeypatch.setattr("faceinpaint.bench.bench", lambda *a, **k: pytest.fail("it was measured first"))
+    refuses(call, tmp_path, place, *words, "--out", place)
+    with pytest.raises(DataError, match="not a plain file"), weights.replacing(place):
+        pass
+
+
+@pytest.mark.parametrize("words", [("evaluate",), ("export", "--onnx")])
+@pytest.mark.parametrize("name", ["generator.safetensors", "generator.json"])
+def test_a_result_does_not_replace_the_weights_that_it_is_made_from(
+    call: Call, generator: Path, tmp_path: Path, words: tuple[str, ...], name: str
+) -> None:
+    run = generator.parent if generator.is_file() else generator
+    own = run / name
+    before = own.read_bytes()
+    refuses(call, tmp_path, own, *words, run, "--out", own)
+    assert own.read_bytes() == before
+
+
+def test_a_run_has_its_own_preset(call: Call, generator: Path, tmp_path: Path) -> None:
+    refuses(call, tmp_path, generator, "evaluate", generator, "--preset", "smoke", "--out", tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("error", [MemoryError("3 TiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_too_little_memory_is_one_message(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("faceinpaint.reproduce.Sources.test", full)
+    said = call("evaluate", "mean-fill", "--out", tmp_path / "a.json")
+    assert said.code == 2
+    assert "not enough memory" in said.err
+    assert "smaller batch" in said.err
+
+
+def test_another_error_is_not_taken_for_one_of_memory(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("faceinpaint.reproduce.Sources.test", broken)
+    monkeypatch.setattr(sys, "argv", ["faceinpaint", "evaluate", "mean-fill", "--out", str(tmp_path / "a.json")])
+    with pytest.raises(RuntimeError, match="a defect"):
+        cli.main()

@@ -486,6 +486,12 @@ def test_read_pairs_names_file_and_line(tmp_path, row, problem):
     assert problem in caught.value.problem
 
 
+def test_a_list_that_a_spreadsheet_saved_is_read(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text(",".join(Pair._fields) + f"\n{GOOD}\n", encoding="utf-8-sig")
+    assert [pair.face_id for pair in read_pairs(path)] == ["f0"]
+
+
 def test_read_pairs_refuses_files_that_are_no_lists(tmp_path):
     path = tmp_path / "pairs.csv"
     with pytest.raises(DataError, match="cannot be read"):

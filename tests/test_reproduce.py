@@ -14,9 +14,10 @@ from rich.console import Console
 
 from faceinpaint import reproduce as module
 from faceinpaint import train as training
-from faceinpaint.errors import CheckpointError, ConfigError, WeightsError
+from faceinpaint.errors import CheckpointError, ConfigError, DataError, WeightsError
+from faceinpaint.evaluate import TestSet
 from faceinpaint.faces import sha256_of
-from faceinpaint.masks import read_pairs, write_pairs
+from faceinpaint.masks import drawn_test_holes, make_pairs, read_pairs, write_pairs
 from faceinpaint.methods import METHODS
 from faceinpaint.presets import PRESETS, Preset, preset
 from faceinpaint.reproduce import ABLATIONS, PLANS, ROWS, RowPlan, Sources, is_default, reproduce
@@ -270,6 +271,28 @@ def test_rows_that_are_the_default_of_the_preset_are_left_out(tmp_path: Path) ->
     assert {p.stem for p in (tmp_path / "out" / "records").iterdir()} == {"heads-separate", "logs"}
     with pytest.raises(ConfigError, match="no row is left"):
         run(tmp_path / "none", rows=rows[1:], preset=tiny(style_ups=3))
+
+
+def test_pairs_of_other_faces_are_refused_before_anything_is_trained(
+    whole: tuple[Path, list[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = read_pairs(whole[0] / "test_pairs.csv")
+    write_pairs(tmp_path / "wrong.csv", [pairs[0]._replace(face_id="somebody"), *pairs[1:]])
+    monkeypatch.setattr("faceinpaint.reproduce.train", lambda *a, **k: pytest.fail("it was trained first"))
+    with pytest.raises(DataError, match="somebody"):
+        run(tmp_path / "out", rows=FEW, sources=Sources(weights="seed", pairs=tmp_path / "wrong.csv"))
+    assert not (tmp_path / "out" / "test_pairs.csv").exists()  # the right list is not refused for it
+
+
+def test_faces_on_both_sides_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    faces, _ = DRAWN.training(tiny(), tmp_path / "cache")
+    assert not caplog.records
+    holes = drawn_test_holes(len(faces), 32)
+    both = TestSet(faces, holes, make_pairs(faces, holes))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sources, "test", lambda *a, **k: both)
+        run(tmp_path / "out", rows=FEW[:1])
+    assert f"{len(faces)} of the test faces are trained on as well" in caplog.text
 
 
 def test_pairs_can_be_given(whole: tuple[Path, list[Path], str], tmp_path: Path) -> None:

@@ -387,3 +387,9 @@ def test_a_folder_that_cannot_be_written_is_the_systems_refusal(tmp_path: Path) 
     with pytest.raises(OSError, match=r"x\.safetensors"):
         weights.save(path, {"a": torch.zeros(2)}, {})
     assert not list(tmp_path.iterdir())
+
+
+def test_others_may_read_the_weights_as_far_as_the_json_beside_them(tmp_path: Path) -> None:
+    weights.save(tmp_path / "a.safetensors", sample(), {})
+    tensors, beside = ((tmp_path / f"a.{ending}").stat().st_mode for ending in ("safetensors", "json"))
+    assert tensors == beside
