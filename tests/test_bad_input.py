@@ -364,7 +364,7 @@ LISTS: dict[str, bytes] = {
     "no header": f"{GOOD}\n".encode(),
     "wrong header": f"{HEADER.replace('bin', 'size')}\n{GOOD}\n".encode(),
     "header in another order": f"{','.join(reversed(Pair._fields))}\n{GOOD}\n".encode(),
-    "byte order mark": b"\xef\xbb\xbf" + row(),
+    "two byte order marks": 2 * b"\xef\xbb\xbf" + row(),
     "UTF-16": row().decode().encode("utf-16"),
     "not UTF-8": row(face_id="f\xff").decode().encode("latin-1"),
     "semicolons": row().replace(b",", b";"),
