@@ -179,13 +179,13 @@ def evaluate(
         the results record, ready for JSON.
 
     Raises:
-        DataError: faces and holes are not those of the pairs, or the pairs show fewer than two faces.
+        DataError: faces and holes are not those of the pairs, or there are fewer than two pairs.
         CheckpointError: the generator gives values that are not finite.
     """
     began = time.monotonic()
     places = check_pairs(test.pairs, test.faces, test.holes)
-    if len({face for face, _ in places}) < 2:
-        raise DataError("set distances need pairs of at least two faces", "Give a longer list of pairs")
+    if len(places) < 2:
+        raise DataError("set distances need at least two pairs", "Give a longer list of pairs")
     sees = lpips.trained and len(lpips.heads) > 0
     if isinstance(row.generator, nn.Module):
         row.generator.to(device)
@@ -283,7 +283,7 @@ def evaluate(
             view: {
                 group: _distances(stacked[view][rows], stacked["true"][rows], shown[rows])
                 for group, rows in groups.items()
-                if len(set(shown[rows])) > 1
+                if rows.sum() > 1
             }
             for view in VIEWS
         },
@@ -401,11 +401,12 @@ def _by_face(values: np.ndarray, ids: Sequence[str]) -> list[float | None]:
     return [round(float(np.mean(found)), 5) if found else None for found in of.values()]
 
 
-def _distances(repaired: np.ndarray, true: np.ndarray, faces: np.ndarray) -> dict[str, float | int]:
+def _distances(repaired: np.ndarray, true: np.ndarray, faces: np.ndarray) -> dict[str, float | int | None]:
     stats = [metrics.FeatureStats().update(x) for x in (repaired, true)]
+    several = len(set(faces)) > 1
     return {
         "fd": metrics.frechet_distance(*stats),
-        "kid_between_faces": metrics.kid(repaired, true, shows=faces),
+        "kid_between_faces": metrics.kid(repaired, true, shows=faces) if several else None,
         "n": len(true),
     }
 

@@ -186,7 +186,7 @@ def comparison(records: Sequence[dict[str, Any]], view: str = "composited") -> T
                 interval(images["l1"], 3, 100),
                 interval(images.get("lpips"), 4),
                 f"{sets['fd']:.3f}",
-                f"{1000 * sets['kid_between_faces']:.3f}" if "kid_between_faces" in sets else "",
+                f"{1000 * kid:.3f}" if (kid := sets.get("kid_between_faces")) is not None else "",
                 *fid,
                 f"{r['parameters'] / 1e6:.2f}" if r["parameters"] else "-",
                 f"{r['flops'] / 1e9:.2f}" if r["flops"] else "-",

@@ -41,6 +41,7 @@ from faceinpaint.models.floors import MeanFill
 from faceinpaint.models.parser import FaceParser
 from faceinpaint.presets import preset
 from faceinpaint.regions import REGIONS, merge_classes
+from faceinpaint.table import comparison
 from faceinpaint.train import Config
 
 P = preset("smoke", width=4, style_width=4, baseline_scale=0.06)
@@ -276,8 +277,19 @@ def test_a_generator_that_gives_no_numbers_is_refused(test: TestSet, alexnet: Ba
 
 
 def test_one_pair_is_no_test(test: TestSet, alexnet: Backbone) -> None:
-    with pytest.raises(DataError, match="two faces"):
+    with pytest.raises(DataError, match="two pairs"):
         measured(MeanFill(), TestSet(test.faces, test.holes, test.pairs[:1]), alexnet)
+
+
+def test_a_single_face_has_no_distance_between_faces(test: TestSet, alexnet: Backbone) -> None:
+    face = test.pairs[0].face_id
+    alone = TestSet(test.faces, test.holes, [pair for pair in test.pairs if pair.face_id == face])
+    record = measured(MeanFill(), alone, alexnet)
+    whole = record["sets"]["composited"]["all"]
+    assert whole["fd"] > 0
+    assert whole["kid_between_faces"] is None
+    made = comparison([record])
+    assert dict(zip(made.headers, made.rows[0], strict=True))["KID-AlexNet (x1000)"] == ""
 
 
 def test_a_record_keeps_the_mean_of_each_face(test: TestSet, alexnet: Backbone) -> None:
