@@ -607,6 +607,10 @@ class _bar:
         self.progress.stop()
 
 
+NO_ROOM = ("out of memory", "can't allocate memory")
+"""How torch says it, on a GPU and on a CPU; other errors speak of memory as well, such as an illegal access to it."""
+
+
 def main() -> None:
     """Run the command line; a problem that the user can mend ends with one message and exit code 2."""
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show must not end finished work
@@ -619,7 +623,7 @@ def main() -> None:
             error: FaceInpaintError = problem
         elif isinstance(problem, OSError):
             error = refusal(problem)
-        elif isinstance(problem, MemoryError) or "memory" in str(problem):  # torch has errors of its own for it
+        elif isinstance(problem, MemoryError) or any(words in str(problem) for words in NO_ROOM):
             error = ConfigError("there is not enough memory for this", "Take a smaller batch, size, width or set")
         else:
             raise

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import test_bad_input as bad
+import torch
 from PIL import Image
 
 from faceinpaint import cli, weights
@@ -276,7 +277,14 @@ def test_a_run_has_its_own_preset(call: Call, generator: Path, tmp_path: Path) -
     refuses(call, tmp_path, generator, "evaluate", generator, "--preset", "smoke", "--out", tmp_path / "a.json")
 
 
-@pytest.mark.parametrize("error", [MemoryError("3 TiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("3 TiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 TiB"),
+    ],
+)
 def test_too_little_memory_is_one_message(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -290,13 +298,15 @@ def test_too_little_memory_is_one_message(
     assert "smaller batch" in said.err
 
 
+@pytest.mark.parametrize("defect", ["a defect", "CUDA error: an illegal memory access was encountered"])
 def test_another_error_is_not_taken_for_one_of_memory(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: str
 ) -> None:
     def broken(*arguments: object, **options: object) -> None:
-        raise RuntimeError("a defect")
+        raise RuntimeError(defect)
 
     monkeypatch.setattr("faceinpaint.reproduce.Sources.test", broken)
     monkeypatch.setattr(sys, "argv", ["faceinpaint", "evaluate", "mean-fill", "--out", str(tmp_path / "a.json")])
-    with pytest.raises(RuntimeError, match="a defect"):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError, match=defect):
         cli.main()
