@@ -33,7 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from faceinpaint import metrics
 from faceinpaint.backbones import load_backbone
 from faceinpaint.errors import FaceInpaintError
-from faceinpaint.evaluate import commit, count_flops, count_parameters, versions
+from faceinpaint.evaluate import count_flops, count_parameters
 from faceinpaint.faces import FaceSet, load_faces
 from faceinpaint.masks import HoleSet, drawn_holes
 from faceinpaint.methods import METHODS, Batch, method
@@ -48,6 +48,7 @@ from faceinpaint.models.facial_style import (
 )
 from faceinpaint.models.gated_conv import GatedConv
 from faceinpaint.presets import Preset, preset
+from faceinpaint.provenance import commit, versions
 from faceinpaint.regions import region_table, resize_regions
 from faceinpaint.train import Config, Feed, _Run, device_name, launch
 

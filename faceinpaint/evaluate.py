@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import platform
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +29,7 @@ from faceinpaint.masks import BIN_NAMES, HoleSet, Pair, check_pairs, composite
 from faceinpaint.methods import METHODS, Method
 from faceinpaint.models.parser import FaceParser
 from faceinpaint.presets import Preset
+from faceinpaint.provenance import commit, versions
 from faceinpaint.regions import REGIONS, merge_classes
 from faceinpaint.train import Config, device_name
 
@@ -415,34 +413,3 @@ def _save_pictures(folder: Path, start: int, pictures: Tensor) -> None:
     folder.mkdir(exist_ok=True)
     for i, picture in enumerate(pictures.byte().permute(0, 2, 3, 1).cpu().numpy()):
         Image.fromarray(picture).save(folder / f"{start + i:06d}.png")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that numbers depend on."""
-    found = {"python": platform.python_version()}
-    for name in ("faceinpaint", "torch", "numpy", "opencv-python-headless", "pillow", "lightning-fabric"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def commit() -> str | None:
-    """Git commit of the checkout, with ``+`` if anything but a record differs from it; None outside of one.
-
-    A package that is installed somewhere inside another project's checkout has no commit.
-    """
-    here = Path(__file__).resolve()
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(here.parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", here.name)
-        changed = git("diff", "--name-only", "HEAD", "--", ":(top)", ":(top,exclude)data/results")
-        added = git("ls-files", "--others", "--exclude-standard")  # a new module of the package
-        return git("rev-parse", "HEAD") + "+" * bool(changed or added)
-    except (OSError, subprocess.CalledProcessError):
-        return None

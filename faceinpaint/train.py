@@ -40,6 +40,7 @@ from faceinpaint.faces import FaceSet
 from faceinpaint.masks import HoleSet, composite
 from faceinpaint.methods import Batch, Method, Step, method
 from faceinpaint.presets import Preset, preset
+from faceinpaint.provenance import commit, versions
 from faceinpaint.regions import CLASSES, MERGES, MIRRORED, region_table
 
 Progress = Callable[[int, str], None]
@@ -350,8 +351,6 @@ def _train(
             if stop:
                 raise KeyboardInterrupt
     if fabric.is_global_zero:
-        from faceinpaint.evaluate import commit, versions  # which needs this module
-
         extra = about | {
             "images": steps * p.batch,
             "seconds": round(run.seconds, 1),

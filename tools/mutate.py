@@ -158,7 +158,7 @@ def main() -> None:
     # What takes long to import is imported once; the library itself is then forgotten, for the mutants' sake.
     import coverage, hypothesis, lightning_fabric, PIL.Image, pytest, scipy.linalg, skimage.metrics, torch  # noqa: E401, F401, I001
 
-    from faceinpaint.evaluate import commit
+    from faceinpaint.provenance import commit
     from faceinpaint.metrics import repair_torchvision
 
     arguments.commit = commit()

@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from faceinpaint import metrics, trained  # noqa: E402
-from faceinpaint.evaluate import commit, versions  # noqa: E402
 from faceinpaint.membrane import membrane  # noqa: E402
 from faceinpaint.photograph import Repairer  # noqa: E402
+from faceinpaint.provenance import commit, versions  # noqa: E402
 from faceinpaint.weights import write_json  # noqa: E402
 
 RECORD = ROOT / "data" / "results" / "portrait.json"

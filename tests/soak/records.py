@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from faceinpaint.evaluate import commit, versions
+from faceinpaint.provenance import commit, versions
 from faceinpaint.train import device_name
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "results" / "soak"

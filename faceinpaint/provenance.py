@@ -1,0 +1,41 @@
+"""What a number was made with, for the records of trainings and of measurements: the code's commit, and versions."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in ("faceinpaint", "torch", "numpy", "opencv-python-headless", "pillow", "lightning-fabric"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found | {"torch": str(torch.__version__)}  # which names the build, as in 2.13.0+cpu; the package does not
+
+
+def commit() -> str | None:
+    """Git commit of the checkout, with ``+`` if anything but a record differs from it; None outside of one.
+
+    A package that is installed somewhere inside another project's checkout has no commit.
+    """
+    here = Path(__file__).resolve()
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here.parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", here.name)
+        changed = git("diff", "--name-only", "HEAD", "--", ":(top)", ":(top,exclude)data/results")
+        added = git("ls-files", "--others", "--exclude-standard")  # a new module of the package
+        return git("rev-parse", "HEAD") + "+" * bool(changed or added)
+    except (OSError, subprocess.CalledProcessError):
+        return None
