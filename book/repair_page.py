@@ -118,7 +118,8 @@ def networks(root: Path, build: Path) -> dict[str, Any]:
     from faceinpaint.faces.toy import toy_faces
     from faceinpaint.masks import drawn_holes
     from faceinpaint.presets import preset
-    from faceinpaint.train import Config, train
+    from faceinpaint.run import Config
+    from faceinpaint.train import train
 
     scale = preset("smoke", images=400, faces=128, holes=128)
     faces, holes = toy_faces(scale.faces, scale.size), drawn_holes(scale.holes, scale.size)

@@ -50,7 +50,8 @@ from faceinpaint.models.gated_conv import GatedConv
 from faceinpaint.presets import Preset, preset
 from faceinpaint.provenance import commit, versions
 from faceinpaint.regions import region_table, resize_regions
-from faceinpaint.train import Config, Feed, _Run, device_name, launch
+from faceinpaint.run import Config
+from faceinpaint.train import Feed, _Run, device_name, launch
 
 VERSION = 1
 """Of the layout of a record."""

@@ -146,7 +146,9 @@ def data_check(
 
 @app.command()
 def train(
-    method: Annotated[str, typer.Argument(help="facial-style, context-encoder, contextual-attention or gated-conv.")],
+    method: Annotated[
+        str, typer.Argument(help="facial-style, context-encoder, contextual-attention, gated-conv or parser.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the run; the same one again goes on where it stopped.")],
     preset: PresetName = "smoke",
     faces: Faces = "toy",
@@ -162,12 +164,18 @@ def train(
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs or processes; under torchrun, all of it.")] = 1,
-    start: Annotated[
+    begin: Annotated[
         Path | None,
-        typer.Option(help="Begin with these weights, a run or its generator.safetensors, of the same widths."),
+        typer.Option(
+            "--from", help="Begin with these weights, a run or its generator.safetensors, of the same widths."
+        ),
+    ] = None,
+    parser: Annotated[
+        Path | None,
+        typer.Option(help="Run of a parser: it guesses the parsing maps that the generator is trained with."),
     ] = None,
 ) -> None:
-    """Train one method. Ctrl-C stops after the step; the same command again goes on.
+    """Train one method, or the parser. Ctrl-C stops after the step; the same command again goes on.
 
     Example: `faceinpaint train facial-style --preset smoke --out runs/ours`
 
@@ -177,7 +185,10 @@ def train(
     --weights weights --out runs/ours`
 
     Larger pictures, from what was learned on small ones: `faceinpaint train facial-style --preset cpu --set size=128
-    --set images=8000 --start runs/ours --out runs/ours-128`
+    --set images=8000 --from runs/ours --out runs/ours-128`
+
+    With the maps that it will have in use: `faceinpaint train facial-style --preset cpu --parser runs/parser
+    --out runs/ours`
     """
     from faceinpaint.reproduce import Sources
     from faceinpaint.train import disband, launch, train
@@ -190,8 +201,9 @@ def train(
         face_set, hole_set = sources.training(config.preset, cache or out / "cache", seed, progress=first)
     with _resumable(), _bar(f"train {method}", config.preset.images, shown=first) as advance:
         path = train(
-            config, face_set, hole_set, out, backbone_weights=weights, progress=advance, fabric=fabric, start=start
-        )
+            config, face_set, hole_set, out, backbone_weights=weights, progress=advance, fabric=fabric, begin=begin,
+            parser=parser,
+        )  # fmt: skip
     disband(fabric)
     if first:
         print(f"weights: {path}\ncurves: tensorboard --logdir {out}")
@@ -224,11 +236,11 @@ def evaluate(
     Without the oracle: `faceinpaint evaluate runs/ours --parser runs/parser --out out/ours-predicted.json`
     """
     from faceinpaint.backbones import load_backbone
-    from faceinpaint.evaluate import Row, evaluate, load_generator, repairer
+    from faceinpaint.evaluate import Row, evaluate, repairer
     from faceinpaint.methods import METHODS
     from faceinpaint.presets import preset as find
     from faceinpaint.reproduce import Sources
-    from faceinpaint.trained import check_merge, load_parser
+    from faceinpaint.run import check_merge, load_generator, load_parser
     from faceinpaint.weights import write_json
 
     accelerator = _accelerator(device)  # before anything is read, as all that can be refused at once
@@ -562,7 +574,7 @@ def _config(method: str, preset: str, merge: str, seed: int, settings: list[str]
     """A run's configuration; each setting goes to the preset if the method takes it from there, else to the method."""
     from faceinpaint.methods import method as chosen
     from faceinpaint.presets import preset as find
-    from faceinpaint.train import Config
+    from faceinpaint.run import Config
 
     changes, options = chosen(method).split_settings(_pairs(settings))
     return Config(method, find(preset, **changes), options, merge, seed)

@@ -21,17 +21,19 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from faceinpaint import metrics, weights
+from faceinpaint import metrics
 from faceinpaint.backbones import Backbone
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.faces import FaceSet
-from faceinpaint.masks import BIN_NAMES, HoleSet, Pair, check_pairs, composite
+from faceinpaint.masks import BIN_NAMES, HoleSet, Pair, check_pairs
 from faceinpaint.methods import METHODS, Method
-from faceinpaint.models.parser import FaceParser
+from faceinpaint.models import composite
+from faceinpaint.models.parser import parse
 from faceinpaint.presets import Preset
 from faceinpaint.provenance import commit, versions
 from faceinpaint.regions import REGIONS, merge_classes
-from faceinpaint.train import Config, device_name
+from faceinpaint.run import Config
+from faceinpaint.train import device_name
 
 PER_IMAGE = ("psnr", "ssim", "l1", "lpips", "psnr_hole", "l1_hole")
 """Measured on each picture, composited and raw; the last two on hole pixels only."""
@@ -69,7 +71,7 @@ class Row:
     merge: str = "regions"
     map: str | None = None
     about: dict[str, Any] | None = None
-    parser: FaceParser | None = None
+    parser: nn.Module | None = None
     parser_about: dict[str, Any] | None = None
 
 
@@ -101,30 +103,6 @@ class TestSet:
         """sha256 over ids and checksums of all pairs: equal for equal tests."""
         lines = (f"{p.face_id},{p.face_sha256},{p.hole_id},{p.hole_sha256}\n" for p in self.pairs)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def load_generator(path: str | Path) -> tuple[nn.Module, Config, dict[str, Any]]:
-    """A trained generator, ready to use, with its configuration and training record.
-
-    Args:
-        path: ``generator.safetensors``, or the folder of a run that holds it.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, or does not fit its configuration.
-        ConfigError: the configuration is not valid.
-    """
-    folder, path = Path(path), weights.trained_file(path)
-    if folder.is_dir() and not path.exists():
-        raise CheckpointError(
-            "the folder holds no generator.safetensors", "Finish the training, or name another folder", folder
-        )
-    tensors, about = weights.load(path)
-    if not isinstance(about.get("config"), dict):
-        raise CheckpointError("its JSON does not say how it was trained", "Train again", path.with_suffix(".json"))
-    config = Config.from_dict(about["config"], path.with_suffix(".json"))
-    generator = config.generator()
-    weights.fill(generator, tensors, path)
-    return generator.eval().requires_grad_(False), config, about
 
 
 def repairer(config: Config, path: str | Path) -> Method:
@@ -200,7 +178,7 @@ def evaluate(
             regions = merge_classes(labels, row.merge)
             if row.map == "predicted":
                 assert row.parser is not None  # a row whose map is predicted has a parser
-                regions = row.parser.parse(image, hole)
+                regions = parse(row.parser, image, hole)
             raw = row.generator(image, hole, regions).image.to(image.dtype)
             if not raw.isfinite().all():
                 raise CheckpointError(f"the generator of {row.key} gives values that are not finite", "Train it again")
@@ -301,7 +279,7 @@ def evaluate(
 
 @torch.no_grad()
 def evaluate_parser(
-    parser: FaceParser, about: dict[str, Any], test: TestSet, *, batch: int = 32, device: str | torch.device = "cpu"
+    parser: nn.Module, about: dict[str, Any], test: TestSet, *, batch: int = 32, device: str | torch.device = "cpu"
 ) -> dict[str, Any]:
     """How well the parser guesses: intersection over union of each region, over known and over hole pixels.
 
@@ -327,7 +305,7 @@ def evaluate_parser(
     places = check_pairs(test.pairs, test.faces, test.holes)
     for start in range(0, len(places), batch):
         image, hole, labels = _pictures(test, places[start : start + batch], device)
-        true, guess = merge_classes(labels).long(), parser.parse(image, hole).long()
+        true, guess = merge_classes(labels).long(), parse(parser, image, hole).long()
         both = (true * len(names) + guess).flatten().cpu().numpy()
         inside = hole.flatten().cpu().numpy() > 0.5
         for part, where in (("known", ~inside), ("hole", inside)):

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from faceinpaint import __version__
 from faceinpaint.errors import ConfigError
-from faceinpaint.evaluate import load_generator
-from faceinpaint.masks import composite
 from faceinpaint.methods import METHODS, PARSER
+from faceinpaint.models import composite
 from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.regions import REGIONS
+from faceinpaint.run import load_generator
 from faceinpaint.trained import halved, listed
 from faceinpaint.weights import replacing
 

@@ -17,9 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 from faceinpaint import cache as caches
 from faceinpaint.cache import Item, Listing, Prepared, skip
@@ -478,23 +476,6 @@ def load_holes(
 
 
 # ------------------------------------------------------------------------------------------- compositing
-
-
-def composite(output: Tensor, image: Tensor, hole: Tensor) -> Tensor:
-    """The repaired photograph: the network's pixels inside the hole, the photograph's own outside.
-
-    Selected, not blended, so that known pixels come back bit for bit and nothing of the network's output
-    there, not even a NaN, leaks in.
-
-    Args:
-        output: what the generator made, (B, 3, H, W).
-        image: the photograph, (B, 3, H, W), same range and type as ``output``.
-        hole: hole mask (B, 1, H, W), 1 = hole.
-
-    Returns:
-        hole * output + (1 - hole) * image, (B, 3, H, W).
-    """
-    return torch.where(hole > 0.5, output, image)
 
 
 # -------------------------------------------------------------------------------------------- test pairs

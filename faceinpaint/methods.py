@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from faceinpaint import losses
 from faceinpaint.backbones import Backbone
 from faceinpaint.errors import ConfigError
-from faceinpaint.masks import composite
+from faceinpaint.models import composite
 from faceinpaint.models.context_encoder import ContextEncoder
 from faceinpaint.models.contextual_attention import ContextualAttention
 from faceinpaint.models.discriminators import (
@@ -35,6 +35,7 @@ from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.models.floors import MeanFill, Telea
 from faceinpaint.models.gated_conv import GatedConv
 from faceinpaint.models.parser import FaceParser
+from faceinpaint.models.start import Started
 from faceinpaint.presets import Preset
 from faceinpaint.regions import n_regions
 
@@ -45,14 +46,18 @@ TAPS = {
 """For each frozen network the feature maps of the perceptual loss, and those of the style loss."""
 
 SHARED = (
-    "size", "faces", "holes", "pairs_per_bin", "images", "batch", "lr", "decay", "ema", "precision", "compile",
+    "size", "start", "faces", "holes", "pairs_per_bin", "images", "batch", "lr", "decay", "ema", "precision", "compile",
     "checkpoint_every", "sample_every",
 )  # fmt: skip
 """Settings of a preset that every method reads; the others are read by those that name them."""
 
-WORDS = {"gan": ("ragan", "hinge"), "judge": ("raw", "composite")}
-"""What loss options that are words may say: which adversarial loss, and whether critic and feature network judge the
-generator's raw output or the photograph with its hole filled."""
+WORDS = {"gan": ("ragan", "hinge"), "judge": ("raw", "composite"), "l1": ("all", "hole")}
+"""What loss options that are words may say: which adversarial loss; whether critic and feature network judge the
+generator's raw output or the photograph with its hole filled; over which pixels the reconstruction loss is taken."""
+
+AS_PRINTED = {"reconstruction": 1.0, "style": 250.0, "judge": "raw", "l1": "all"}
+"""Loss options of the patent's method as the patent has it, where the default is another: the raw output is judged, all
+pixels are reconstructed, and the lambdas are those printed in EdgeConnect's paper, to which the patent leaves them."""
 
 
 class Batch(NamedTuple):
@@ -138,7 +143,7 @@ class Method:
         return {
             p.name: p.default
             for p in inspect.signature(self.generator).parameters.values()
-            if p.name not in ("n", "size") and p.default is not p.empty
+            if p.name not in ("n", "size", "from_start") and p.default is not p.empty
         }
 
     def reads(self, setting: str) -> bool:
@@ -178,7 +183,7 @@ class Method:
                 if isinstance(sides, range)
                 else f"one of {', '.join(map(str, sides))}"
             )
-            how = "".join(f" with {name}={value}" for name, value in options.items() if name == "reading")
+            how = f" with reading={options['reading']}" if "reading" in options else ""
             raise ConfigError(f"{self.name}{how} takes no pictures of {size} pixels", f"Give size {fits}")
 
     def split_options(self, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -215,17 +220,19 @@ class Method:
         return model, loss
 
     def build(self, preset: Preset, merge: str = "regions", options: dict[str, Any] | None = None) -> nn.Module:
-        """The generator with fresh weights.
+        """The generator with fresh weights, its start in front of it.
 
         Args:
-            preset: gives size and widths.
+            preset: gives size, start and widths.
             merge: how classes become regions (:data:`faceinpaint.regions.MERGES`).
             options: arguments of the generator that differ from the preset's.
         """
         arguments = self.sizes(preset) | (options or {})
         if self.uses_map:
             arguments["n"] = n_regions(merge)
-        return self.generator(**arguments)
+        if preset.start == "blank":
+            return self.generator(**arguments)
+        return Started(self.generator(**arguments, from_start=True), preset.start)
 
 
 # --- losses of each method ------------------------------------------------------------------------------------------
@@ -233,7 +240,7 @@ class Method:
 
 def _facial_generator(s: Step) -> dict[str, Tensor]:
     out, image, o = s.output.image, s.batch.image, s.options
-    terms = {"reconstruction": losses.reconstruction(out, image)}
+    terms = {"reconstruction": losses.reconstruction(out, image, s.batch.hole if o["l1"] == "hole" else None)}
     judged = composite(out, image, s.batch.hole) if o["judge"] == "composite" else out
     if s.backbone is not None and (o["perceptual"] or o["style"]):
         perceptual_taps, style_taps = TAPS[s.backbone.name]
@@ -270,17 +277,17 @@ def _facial_critic(s: Step) -> dict[str, Tensor]:
 
 
 def _encoder_generator(s: Step) -> dict[str, Tensor]:
-    # The random-region variant pastes its result into the hole before it is judged (train_random.lua).
-    repaired = composite(s.output.image, s.batch.image, s.batch.hole)
+    # As the random-region net was released (train_random.lua): the raw output is judged, and compared at all pixels.
+    # The paper's equations mask the loss by the hole; pasting into the photograph is done by the test script only.
+    out = s.output.image
     return {
-        "reconstruction": s.options["reconstruction"] * (repaired - s.batch.image).square().mean(),
-        "adversarial": s.options["adversarial"] * losses.bce_generator(s.critic(repaired, s.batch.hole)),
+        "reconstruction": s.options["reconstruction"] * (out - s.batch.image).square().mean(),
+        "adversarial": s.options["adversarial"] * losses.bce_generator(s.critic(out, s.batch.hole)),
     }
 
 
 def _encoder_critic(s: Step) -> dict[str, Tensor]:
-    repaired = composite(s.output.image, s.batch.image, s.batch.hole)
-    real, fake = s.critic(s.batch.image, s.batch.hole), s.critic(repaired, s.batch.hole)
+    real, fake = s.critic(s.batch.image, s.batch.hole), s.critic(s.output.image, s.batch.hole)
     return {"critic": losses.bce_discriminator(real, fake)}
 
 
@@ -379,11 +386,16 @@ METHODS = {
         ),
         Method(
             "facial-style", "Ours", FacialStyle,
-            lambda p: {"width": p.width, "style_width": p.style_width, "style_ups": p.style_ups, "heads": p.heads},
+            lambda p: {
+                "reading": p.reading, "width": p.width, "style_width": p.style_width, "style_ups": p.style_ups,
+                "heads": p.heads,
+            },
             lambda p: PatchGAN(p.critic_width),
             _facial_generator, _facial_critic,
-            losses.LAMBDAS | {"gan": "ragan", "judge": "raw"}, betas=(0.0, 0.9), perceptual=True, uses_map=True,
-            settings=("width", "style_width", "style_ups", "heads", "critic_width", "backbone", "critic_steps"),
+            losses.LAMBDAS | {"gan": "ragan", "judge": "composite", "l1": "hole"}, betas=(0.0, 0.9),
+            settings=(
+                "reading", "width", "style_width", "style_ups", "heads", "critic_width", "backbone", "critic_steps",
+            ), perceptual=True, uses_map=True,
             sides=lambda options: HALVED_FIVE_TIMES if options.get("reading") == "R2" else HALVED_FOUR_TIMES,
         ),
     )

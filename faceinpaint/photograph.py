@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from faceinpaint import trained
 from faceinpaint.errors import ConfigError, DataError, FaceInpaintError, refusal
-from faceinpaint.evaluate import load_generator, repairer
+from faceinpaint.evaluate import repairer
 from faceinpaint.framing import Box, Frame, check_box, check_frame, find_faces, owners
 from faceinpaint.membrane import membrane
-from faceinpaint.models.parser import FaceParser
+from faceinpaint.models.parser import parse
 from faceinpaint.pictures import (
     FORMATS,
     check_format,
@@ -33,7 +33,7 @@ from faceinpaint.pictures import (
     write_photograph,
 )
 from faceinpaint.regions import REGION_COLOURS, merge_classes, to_official
-from faceinpaint.train import Config
+from faceinpaint.run import Config, check_merge, load_generator, load_parser
 from faceinpaint.weights import replacing
 
 OUTSIDE = ("refuse", "classical")
@@ -91,7 +91,7 @@ class Repairer:
     """
 
     def __init__(
-        self, generator: nn.Module, config: Config, parser: tuple[FaceParser, Config] | None = None, about: str = "",
+        self, generator: nn.Module, config: Config, parser: tuple[nn.Module, Config] | None = None, about: str = "",
         device: str | torch.device = "cpu",
     ) -> None:  # fmt: skip
         self.about, self.device, self.config = about, device, config
@@ -100,7 +100,7 @@ class Repairer:
         self.parser, self.parser_size = None, config.preset.size
         if parser is not None and self.reads_map:
             network, how = parser
-            trained.check_merge(how, config)
+            check_merge(how, config)
             self.parser, self.parser_size = network.to(device), how.preset.size
 
     @classmethod
@@ -116,7 +116,7 @@ class Repairer:
         found = trained.find(weights, parser)
         generator, config, _ = load_generator(found.generator)
         repairer(config, found.generator)
-        guesser = trained.load_parser(found.parser)[:2] if found.parser else None
+        guesser = load_parser(found.parser)[:2] if found.parser else None
         return cls(generator, config, guesser, found.about, device)
 
     def repair(
@@ -176,7 +176,7 @@ class Repairer:
             cut = Image.fromarray(frame.cut(parsing, nearest=True)).resize((size, size), Image.Resampling.NEAREST)
             regions = torch.from_numpy(merge_classes(np.asarray(cut), self.config.merge))[None].to(self.device)
         elif self.parser is not None:
-            found = self.parser.parse(*self._tensors(*_shrunk(seen, known, self.parser_size)))
+            found = parse(self.parser, *self._tensors(*_shrunk(seen, known, self.parser_size)))
             regions = nn.functional.interpolate(found[None].float(), (size, size), mode="nearest")[0].to(torch.uint8)
         out = self.generator(image, mask, regions).image[0].float()
         if not out.isfinite().all():

@@ -22,6 +22,7 @@ class Preset:
     Attributes:
         name: what it is called in records.
         size: side of the square pictures in pixels.
+        start: what the hole holds before a network looks at it, see :mod:`faceinpaint.models.start`.
         faces: drawn training faces (real faces are as many as the folder holds).
         holes: drawn training holes (likewise).
         pairs_per_bin: test pairs for each of the six bins of hole fraction, drawn faces.
@@ -31,7 +32,8 @@ class Preset:
         decay: share of the training, at its end, over which learning rates fall linearly to zero.
         ema: decay of the running mean of the generator's weights, which is what is evaluated.
         critic_steps: discriminator steps for each generator step (Contextual Attention's paper took five).
-        width: channels of the first layer of the facial-style generator.
+        reading: of the layers of the facial-style generator, see :class:`faceinpaint.models.facial_style.FacialStyle`.
+        width: channels of its first layer.
         style_width: the same of its style network.
         style_ups: see :class:`faceinpaint.models.facial_style.StyleExtractNet`.
         heads: see :class:`faceinpaint.models.facial_style.AdaptiveFusion`.
@@ -46,6 +48,7 @@ class Preset:
 
     name: str
     size: int = 64
+    start: str = "membrane"
     faces: int = 512
     holes: int = 512
     pairs_per_bin: int = 8
@@ -55,7 +58,8 @@ class Preset:
     decay: float = 0.3
     ema: float = 0.99
     critic_steps: int = 1
-    width: int = 16
+    reading: str = "R2"
+    width: int = 28
     style_width: int = 8
     style_ups: int = 2
     heads: str = "shared"
@@ -74,24 +78,26 @@ PRESETS = {
     for p in (
         Preset("smoke"),
         Preset(
-            "cpu", batch=16, faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998,
+            "cpu", batch=4, parser_width=24, faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998,
             checkpoint_every=2_048, sample_every=8_192,
         ),
         Preset(
             "gpu", size=256, faces=8_192, holes=8_192, pairs_per_bin=500, images=400_000, batch=32, lr=2e-4, ema=0.999,
-            width=32, style_width=32, style_ups=3, baseline_scale=1.0, critic_width=64, parser_width=32,
+            reading="R1", width=32, style_width=32, style_ups=3, baseline_scale=1.0, critic_width=64, parser_width=32,
             backbone="vgg19", precision="bf16-mixed", compile=True, checkpoint_every=40_000, sample_every=40_000,
         ),
         Preset(
             "paper", size=256, faces=28_000, holes=28_000, pairs_per_bin=2_000, images=8_000_000, batch=128, lr=None,
-            ema=0.9995, width=64, style_width=64, style_ups=3, heads="separate", baseline_scale=1.0, critic_width=64,
-            parser_width=32, backbone="vgg19", precision="bf16-mixed", compile=True, checkpoint_every=100_000,
-            sample_every=200_000,
+            ema=0.9995, start="blank", reading="R1", width=64, style_width=64, style_ups=3, heads="separate",
+            baseline_scale=1.0, critic_width=64, parser_width=32, backbone="vgg19", precision="bf16-mixed",
+            compile=True, checkpoint_every=100_000, sample_every=200_000,
         ),
     )
 }  # fmt: skip
 
 CHOICES = {
+    "start": ("blank", "mean", "membrane"),
+    "reading": ("R1", "R2", "R3"),
     "heads": ("separate", "shared"),
     "backbone": ("vgg19", "squeezenet1_1"),
     "precision": ("32-true", "bf16-mixed"),

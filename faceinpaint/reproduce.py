@@ -20,13 +20,14 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from faceinpaint import table, weights
 from faceinpaint.backbones import Backbone, load_backbone
 from faceinpaint.errors import ConfigError, WeightsError
-from faceinpaint.evaluate import Row, TestSet, count_flops, evaluate, evaluate_parser, load_generator
+from faceinpaint.evaluate import Row, TestSet, count_flops, evaluate, evaluate_parser
 from faceinpaint.faces import load_faces, sha256_of
 from faceinpaint.masks import check_pairs, drawn_test_holes, load_holes, make_pairs, read_pairs, write_pairs
 from faceinpaint.methods import METHODS, PARSER, Method
 from faceinpaint.presets import Preset
+from faceinpaint.run import Config, load_generator, thinned_log
 from faceinpaint.show import write_plots
-from faceinpaint.train import Config, differences, thinned_log, train
+from faceinpaint.train import differences, train
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ processes. So the same weights come out, but for rounding, whatever the number o
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import hashlib
 import inspect
@@ -21,7 +20,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,72 +35,17 @@ from faceinpaint import weights
 from faceinpaint.backbones import Backbone, load_backbone
 from faceinpaint.errors import CheckpointError, ConfigError, DataError, TrainingError
 from faceinpaint.faces import FaceSet
-from faceinpaint.masks import HoleSet, composite
+from faceinpaint.masks import HoleSet
 from faceinpaint.methods import Batch, Method, Step, method
-from faceinpaint.presets import Preset, preset
+from faceinpaint.models import composite
+from faceinpaint.models.parser import parse
+from faceinpaint.presets import Preset
 from faceinpaint.provenance import commit, versions
-from faceinpaint.regions import CLASSES, MERGES, MIRRORED, region_table
+from faceinpaint.regions import CLASSES, MIRRORED, region_table
+from faceinpaint.run import Config, check_merge, load_parser, log_lines
 
 Progress = Callable[[int, str], None]
 """Told how many images more were trained on, and one line on how it goes."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """Everything that decides the weights that come out, but the pictures themselves.
-
-    Attributes:
-        method: one of :data:`faceinpaint.methods.TRAINED`.
-        preset: sizes and budget.
-        options: of the model or its losses, those that differ from the default.
-        merge: how classes become regions; "none" trains without a parsing map.
-        seed: of weights, order, holes and mirroring.
-    """
-
-    method: str
-    preset: Preset
-    options: dict[str, Any] = field(default_factory=dict)
-    merge: str = "regions"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if method(self.method).generator_loss is None:
-            raise ConfigError(f"method {self.method} is not trained", "Evaluate it as it is")
-        if self.merge not in MERGES:
-            raise ConfigError(f"unknown merge {self.merge!r}", f"Use one of {', '.join(MERGES)}")
-        if type(self.seed) is not int or not 0 <= self.seed < 2**63:
-            raise ConfigError(f"seed is {self.seed!r}", "Give a whole number from 0 up, below 2**63")
-        model, _ = method(self.method).split_options(self.options)
-        method(self.method).check_size(self.preset.size, model)
-        with torch.device("meta"):  # without memory and time: what cannot be built is refused before data are read
-            method(self.method).build(self.preset, self.merge, model)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: dict[str, Any], path: Path) -> Config:
-        """From JSON.
-
-        Raises:
-            ConfigError: a key is missing or unknown, or a value cannot be used.
-        """
-        content = dict(content)
-        try:
-            fields = dict(content.pop("preset"))
-            return cls(preset=preset(fields.pop("name"), **fields), **content)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(f"it does not describe a run ({error})", "Train again", path) from None
-        except ConfigError as error:
-            raise ConfigError(error.problem, error.remedy, path) from None
-
-    def generator(self) -> nn.Module:
-        """The generator with fresh weights; the same ones for the same seed."""
-        chosen = method(self.method)
-        model, _ = chosen.split_options(self.options)
-        torch.manual_seed(self.seed)
-        return chosen.build(self.preset, self.merge, model)
 
 
 class Feed:
@@ -230,7 +173,7 @@ def disband(fabric: Fabric) -> None:
 def train(
     config: Config, faces: FaceSet, holes: HoleSet, out: str | Path, *, backbone_weights: str | Path = "auto",
     progress: Progress | None = None, accelerator: str = "cpu", fabric: Fabric | None = None,
-    start: str | Path | None = None,
+    begin: str | Path | None = None, parser: str | Path | None = None,
 ) -> Path:  # fmt: skip
     """Train one method, or go on where an earlier call stopped.
 
@@ -250,15 +193,17 @@ def train(
         progress: called after each step by the first process.
         accelerator: as Lightning Fabric names it.
         fabric: the processes that :func:`launch` started; without it, one.
-        start: weights to begin with in place of random ones: ``generator.safetensors`` of another training of the
+        begin: weights to begin with in place of random ones: ``generator.safetensors`` of another training of the
             same method and widths, or its folder. The size of pictures may differ, as the networks are convolutions:
             a short training at 256 can follow a long one at 64. The critic begins anew.
+        parser: weights of a parser, which then guesses the parsing map of every damaged face in the place of the true
+            one, as it will where the generator is used.
 
     Returns:
         path of ``generator.safetensors``.
 
     Raises:
-        CheckpointError: ``out`` holds another run, or a damaged checkpoint; ``start`` does not fit.
+        CheckpointError: ``out`` holds another run, or a damaged checkpoint; ``begin`` or ``parser`` do not fit.
         DataError: another process is training there, or the system refuses to write.
         TrainingError: a loss or gradient is not finite, or another process was lost.
     """
@@ -267,7 +212,7 @@ def train(
     before, lost = signal.getsignal(signal.SIGTERM), False
     try:
         with weights.claimed(out) if fabric.is_global_zero else nullcontext():
-            return _train(config, faces, holes, out, backbone_weights, progress, fabric, start)
+            return _train(config, faces, holes, out, backbone_weights, progress, fabric, begin, parser)
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         lost = isinstance(error, torch.distributed.DistError) or "gloo" in reason or "peer" in reason
@@ -284,7 +229,7 @@ def train(
 
 def _train(
     config: Config, faces: FaceSet, holes: HoleSet, out: Path, backbone_weights: str | Path,
-    progress: Progress | None, fabric: Fabric, start: str | Path | None,
+    progress: Progress | None, fabric: Fabric, begin: str | Path | None, parser: str | Path | None,
 ) -> Path:  # fmt: skip
     """What :func:`train` does once the folder is its own."""
     p, chosen = config.preset, method(config.method)
@@ -299,10 +244,15 @@ def _train(
         "backbone": backbone.record() if backbone is not None else None,
     }  # fmt: skip
     first: dict[str, Tensor] = {}
-    if start is not None:
-        source = weights.trained_file(start)
+    if begin is not None:
+        source = weights.trained_file(begin)
         first, before = weights.load(source)
-        about["start"] = {key: before.get(key) for key in ("sha256", "images", "config", "start")}
+        about["begin"] = {key: before.get(key) for key in ("sha256", "images", "config", "begin", "start")}
+    guesser = None
+    if parser is not None:
+        guesser, how, told = load_parser(parser)
+        check_merge(how, config, parser)
+        about["parser"] = {key: told.get(key) for key in ("sha256", "images", "config")}
     final = out / "generator.safetensors"
     if fabric.is_global_zero and (earlier := _claim(out, about)):
         about["earlier"] = earlier
@@ -314,7 +264,7 @@ def _train(
                 progress(-(-p.images // p.batch) * p.batch, "already trained")
             return final
 
-    run = _Run(config, chosen, fabric, backbone)
+    run = _Run(config, chosen, fabric, backbone, guesser)
     resumed = run.restore(out / "checkpoints")
     if first and not resumed:
         run.begin(first, source)
@@ -368,7 +318,10 @@ def _train(
 class _Run:
     """Networks, optimisers and what one step does with them."""
 
-    def __init__(self, config: Config, chosen: Method, fabric: Fabric, backbone: Backbone | None) -> None:
+    def __init__(
+        self, config: Config, chosen: Method, fabric: Fabric, backbone: Backbone | None,
+        parser: nn.Module | None = None,
+    ) -> None:  # fmt: skip
         self.config, self.chosen, self.fabric, self.seconds = config, chosen, fabric, 0.0
         p = config.preset
         self.options = chosen.split_options(config.options)[1]
@@ -393,6 +346,7 @@ class _Run:
             compiled: Any = torch.compile(network) if fast else network
             self.wrapped[kind], self.optimisers[kind] = fabric.setup(compiled, optimiser)
         self.backbone = backbone.to(fabric.device) if backbone is not None else None
+        self.parser = parser.to(fabric.device) if parser is not None else None
         self.ema = {name: t.detach().clone() for name, t in self.bare["generator"].state_dict().items()}
 
     def begin(self, tensors: dict[str, Tensor], path: Path) -> None:
@@ -409,7 +363,7 @@ class _Run:
         """One generator step and the critic steps that go with it. Returns scalars to log, still on the device."""
         began = time.monotonic()
         p, fabric = self.config.preset, self.fabric
-        torch.manual_seed(hash((self.config.seed, step)) % 2**63)
+        torch.manual_seed(int(np.random.SeedSequence([self.config.seed, step]).generate_state(1, np.uint64)[0]) >> 1)
         left = 1 - step / steps
         for kind, optimiser in self.optimisers.items():
             for group in optimiser.param_groups:
@@ -419,8 +373,7 @@ class _Run:
         # The critic first, on faces of their own when it takes more than one step; the generator on the last batch.
         turns = p.critic_steps if critic is not None else 1
         for turn in range(turns):
-            batch = feed(step * turns + turn)
-            batch = batch._replace(image=batch.image.contiguous(memory_format=self.format))
+            batch = self._seen(feed(step * turns + turn))
             output = self.wrapped["generator"](batch.image, batch.hole, batch.regions)
             if critic is not None:
                 terms = self.chosen.critic_loss(self._scene(batch, output._replace(image=output.image.detach())))
@@ -445,6 +398,14 @@ class _Run:
         self.seconds += time.monotonic() - began
         scalars = {name: value.detach() for name, value in (losses | terms).items()}
         return scalars | {"generator": total.detach(), "gradient": norm.detach()}
+
+    def _seen(self, batch: Batch) -> Batch:
+        """A batch as the networks are given it: in their memory format, with the map that the parser guesses."""
+        batch = batch._replace(image=batch.image.contiguous(memory_format=self.format))
+        if self.parser is None:
+            return batch
+        with self.fabric.autocast():
+            return batch._replace(regions=parse(self.parser, batch.image, batch.hole))
 
     def _scene(self, batch: Batch, output: Any) -> Step:
         return Step(batch, output, self.wrapped.get("critic"), self.backbone, self._mean, self.options)
@@ -483,7 +444,7 @@ class _Run:
 
         The parser has nothing to show but the first two.
         """
-        batch = Batch(*(x[:4] for x in batch))
+        batch = self._seen(Batch(*(x[:4] for x in batch)))
         generator = self.bare["generator"].eval()
         output = torch.func.functional_call(generator, self.ema, (batch.image, batch.hole, batch.regions)).image
         generator.train()
@@ -660,29 +621,6 @@ def device_name(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' * (threads > 1)}"
-
-
-def thinned_log(path: Path, points: int = 100) -> list[dict[str, float]]:
-    """A run's ``log.jsonl`` in few lines, for records and plots: the means of stretches of equal length.
-
-    Raises:
-        CheckpointError: a line is damaged.
-    """
-    try:
-        rows = [json.loads(line) for line in log_lines(path)]
-        names = list(rows[0]) if rows else []
-        cuts = np.array_split(np.arange(len(rows)), min(points, len(rows))) if rows else []
-        means = [{name: float(np.mean([rows[i][name] for i in cut])) for name in names} for cut in cuts]
-    except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"a line of it is damaged ({error})", "Delete it", path) from None
-    return [{name: float(f"{value:.4g}") for name, value in row.items()} for row in means]
-
-
-def log_lines(path: Path) -> list[str]:
-    """Whole lines of a log; a last one that is cut short, by a crash or while it is written, is dropped."""
-    if not path.exists():
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _passed(done: int, batch: int, every: int) -> bool:

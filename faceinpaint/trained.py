@@ -20,9 +20,8 @@ import torch
 from faceinpaint import weights
 from faceinpaint.cache import plain_name
 from faceinpaint.errors import CheckpointError, ConfigError
-from faceinpaint.evaluate import load_generator, repairer
-from faceinpaint.models.parser import FaceParser
-from faceinpaint.train import Config
+from faceinpaint.evaluate import repairer
+from faceinpaint.run import check_merge, load_generator, load_parser
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "weights"
 """Where the repository keeps them; a copy of the library installed without the repository has none."""
@@ -125,36 +124,6 @@ def find(name: str | Path | None = None, parser: str | Path | None = None, folde
     generator = weights.trained_file(path)
     beside = generator.with_name("parser.safetensors"), generator.parent.parent / "parser" / "generator.safetensors"
     return Found(generator, named or next((p for p in beside if p.is_file()), None), str(path))
-
-
-def load_parser(path: str | Path) -> tuple[FaceParser, Config, dict[str, Any]]:
-    """A trained parser, ready to use, with its configuration and training record.
-
-    Raises:
-        CheckpointError: as :func:`faceinpaint.evaluate.load_generator`, or the weights are not a parser's.
-    """
-    network, config, about = load_generator(path)
-    if not isinstance(network, FaceParser):
-        raise CheckpointError(f"these are the weights of a {config.method}", "Name those of a parser", path)
-    return network, config, about
-
-
-def check_merge(parser: Config, generator: Config, path: str | Path | None = None) -> None:
-    """Refuse a parser that tells other regions apart than the generator was trained with.
-
-    Args:
-        parser, generator: their configurations.
-        path: of the parser, to be named.
-
-    Raises:
-        ConfigError: so.
-    """
-    if parser.merge != generator.merge:
-        raise ConfigError(
-            f"the parser was trained with merge {parser.merge}, the generator with {generator.merge}",
-            "Use two that were trained with the same",
-            path,
-        )
 
 
 def add(

@@ -29,7 +29,7 @@ from faceinpaint import cli, table, weights
 from faceinpaint.backbones import load_backbone
 from faceinpaint.cache import check
 from faceinpaint.errors import DataError, FaceInpaintError
-from faceinpaint.evaluate import VERSION, load_generator
+from faceinpaint.evaluate import VERSION
 from faceinpaint.faces import FaceSet, celebahq, load_faces, read_labels, read_rgb
 from faceinpaint.faces.celebahq import open_faces, prepare, read_mapping
 from faceinpaint.masks import (
@@ -49,7 +49,8 @@ from faceinpaint.photograph import inpaint
 from faceinpaint.pictures import read_photograph
 from faceinpaint.presets import preset
 from faceinpaint.reproduce import reproduce
-from faceinpaint.train import Config, train
+from faceinpaint.run import Config, load_generator
+from faceinpaint.train import train
 
 Write = Callable[[Path], Any]
 

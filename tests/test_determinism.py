@@ -23,7 +23,8 @@ from faceinpaint.faces.toy import toy_faces
 from faceinpaint.masks import drawn_holes, drawn_test_holes, make_pairs, read_pairs
 from faceinpaint.presets import PRESETS, preset
 from faceinpaint.reproduce import ROWS, reproduce
-from faceinpaint.train import Config, train
+from faceinpaint.run import Config
+from faceinpaint.train import train
 
 ROOT = Path(__file__).resolve().parents[1]
 

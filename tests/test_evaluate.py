@@ -26,7 +26,6 @@ from faceinpaint.evaluate import (
     count_parameters,
     evaluate,
     evaluate_parser,
-    load_generator,
 )
 from faceinpaint.faces import load_faces
 from faceinpaint.masks import BIN_NAMES, drawn_test_holes, make_pairs
@@ -35,8 +34,8 @@ from faceinpaint.models.floors import MeanFill
 from faceinpaint.models.parser import FaceParser
 from faceinpaint.presets import preset
 from faceinpaint.regions import REGIONS, merge_classes
+from faceinpaint.run import Config, load_generator
 from faceinpaint.table import comparison
-from faceinpaint.train import Config
 
 P = preset("smoke", width=4, style_width=4, baseline_scale=0.06)
 

@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 
 from faceinpaint import cli, weights
 from faceinpaint.errors import CheckpointError, ConfigError
-from faceinpaint.evaluate import load_generator
 from faceinpaint.export import export_onnx
 from faceinpaint.faces.toy import toy_faces
-from faceinpaint.masks import composite, drawn_holes
-from faceinpaint.models import facial_style
-from faceinpaint.models.parser import FaceParser
+from faceinpaint.masks import drawn_holes
+from faceinpaint.models import composite, facial_style
+from faceinpaint.models.parser import FaceParser, parse
 from faceinpaint.presets import preset
 from faceinpaint.regions import REGIONS, merge_classes
-from faceinpaint.train import Config
+from faceinpaint.run import Config, load_generator
 from faceinpaint.trained import find
 
 onnx = pytest.importorskip("onnx")
@@ -73,7 +72,7 @@ class Pictures:
     def torch(self, *given: NDArray) -> torch.Tensor:
         image, hole, regions = map(torch.from_numpy, given)
         if isinstance(self.network, FaceParser):
-            return self.network.parse(image, hole)
+            return parse(self.network, image, hole)
         return composite(self.network(image, hole, regions).image, image, hole)
 
 

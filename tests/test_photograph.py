@@ -17,14 +17,14 @@ from skimage import data
 import faceinpaint
 from faceinpaint import cli, framing, photograph, trained, weights
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
-from faceinpaint.evaluate import load_generator
 from faceinpaint.faces.toy import draw, toy_faces
 from faceinpaint.framing import Box
 from faceinpaint.masks import drawn_holes
 from faceinpaint.metrics import psnr, ssim
+from faceinpaint.models.parser import parse
 from faceinpaint.photograph import Repairer, comparison, inpaint
 from faceinpaint.presets import preset
-from faceinpaint.train import Config
+from faceinpaint.run import Config, load_generator, load_parser
 
 P = preset("smoke", size=32, width=4, style_width=4, parser_width=4, baseline_scale=0.06)
 
@@ -151,7 +151,7 @@ def test_the_map_is_the_parsers_of_the_damaged_face(runs: Path) -> None:
     face = tool.repair(photo, hole, boxes="whole").faces[0]
     image = torch.from_numpy(photo * (1 - hole[..., None])).permute(2, 0, 1)[None].float() / 127.5 - 1
     assert tool.parser is not None
-    expected = tool.parser.parse(image * (hole == 0), torch.from_numpy(hole)[None, None].float())
+    expected = parse(tool.parser, image * (hole == 0), torch.from_numpy(hole)[None, None].float())
     assert np.array_equal(face.regions, expected[0].numpy())
     assert np.array_equal(face.image, photo * (1 - hole[..., None]))
     assert np.array_equal(face.hole, hole)
@@ -294,7 +294,7 @@ def test_weights_that_do_not_belong_together_are_refused(runs: Path) -> None:
     with pytest.raises(ConfigError, match="parser was trained with merge regions, the generator with classes"):
         Repairer.load(runs / "away" / "many", runs / "parser")
     generator, config, _ = load_generator(runs / "ours")
-    parser, how, _ = trained.load_parser(runs / "parser")
+    parser, how, _ = load_parser(runs / "parser")
     as_many = replace(how, merge="accessories")  # as many regions, and other ones
     with pytest.raises(ConfigError, match="merge accessories, the generator with regions"):
         Repairer(generator, config, (parser, as_many))

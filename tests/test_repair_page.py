@@ -15,10 +15,11 @@ import torch
 from books import PHONE, ROOT, Site, built_book, chromium
 from PIL import Image
 
-from faceinpaint.evaluate import load_generator
-from faceinpaint.masks import composite
 from faceinpaint.metrics import quantise
+from faceinpaint.models import composite
+from faceinpaint.models.parser import parse
 from faceinpaint.regions import REGION_COLOURS, REGIONS
+from faceinpaint.run import load_generator
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -130,7 +131,7 @@ def by_torch(built: Path, found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.
     image = torch.from_numpy(found["before"][..., :3].copy()).permute(2, 0, 1)[None] / 127.5 - 1
     hole = torch.from_numpy(found["hole"])[None, None].float()
     with torch.no_grad():
-        regions = parser.parse(image, hole)
+        regions = parse(parser, image, hole)
         raw = generator(image, hole, regions).image
         styles = generator.styles(image * (1 - hole), hole, regions)
     repaired = quantise(composite(raw, image, hole))[0].permute(1, 2, 0).numpy()

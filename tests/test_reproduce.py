@@ -21,8 +21,8 @@ from faceinpaint.masks import drawn_test_holes, make_pairs, read_pairs, write_pa
 from faceinpaint.methods import METHODS
 from faceinpaint.presets import PRESETS, Preset, preset
 from faceinpaint.reproduce import ABLATIONS, PLANS, ROWS, RowPlan, Sources, is_default, reproduce
+from faceinpaint.run import Config
 from faceinpaint.table import comparison, read_logs, read_records
-from faceinpaint.train import Config
 
 
 def tiny(**changes: Any) -> Preset:

@@ -26,13 +26,13 @@ from safetensors.torch import load_file
 from faceinpaint import train as module
 from faceinpaint import weights
 from faceinpaint.errors import CheckpointError, ConfigError, DataError, TrainingError
-from faceinpaint.evaluate import load_generator
 from faceinpaint.faces import FaceSet, load_faces
 from faceinpaint.masks import HoleSet, load_holes
 from faceinpaint.methods import Batch, method
 from faceinpaint.presets import Preset, preset
 from faceinpaint.regions import MIRRORED, merge_classes
-from faceinpaint.train import Config, Feed, launch, thinned_log, train
+from faceinpaint.run import Config, load_generator, thinned_log
+from faceinpaint.train import Feed, launch, train
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
 
@@ -357,7 +357,8 @@ torch.set_num_threads(1)
 from faceinpaint.faces import load_faces
 from faceinpaint.masks import load_holes
 from faceinpaint.presets import preset
-from faceinpaint.train import Config, train
+from faceinpaint.train import train
+from faceinpaint.run import Config
 
 out, changes, names, chance = Path(sys.argv[1]), eval(sys.argv[2]), eval(sys.argv[3]), random.Random(int(sys.argv[4]))
 faces, holes = load_faces("toy", "train", 32, count=10), load_holes("drawn", "train", 32, count=7)
@@ -469,7 +470,7 @@ def test_training_goes_on_from_other_weights_at_another_size(faces: FaceSet, hol
     larger = load_faces("toy", "train", 48, count=4), load_holes("drawn", "train", 48, count=4)
     still = Config("facial-style", tiny(size=48, images=8, lr=1e-30, checkpoint_every=4))
     out = tmp_path / "large"
-    train(still, *larger, out, start=tmp_path / "small")
+    train(still, *larger, out, begin=tmp_path / "small")
     learned, known = load_file(first), load_file(out / "generator.safetensors")
     assert all(torch.allclose(known[name], learned[name], atol=1e-20) for name in learned)  # nothing moves so far
     held = weights.read_json(out / "config.json")["start"]
@@ -479,7 +480,7 @@ def test_training_goes_on_from_other_weights_at_another_size(faces: FaceSet, hol
         train(still, *larger, out)
     # What begins from weights resumes from its own checkpoint, not from them again.
     moving = Config("facial-style", tiny(size=48, images=16, checkpoint_every=4))
-    whole = train(moving, *larger, tmp_path / "a", start=first)
+    whole = train(moving, *larger, tmp_path / "a", begin=first)
 
     def stop(count: int, note: str, seen: list[int] = []) -> None:  # noqa: B006
         seen.append(count)
@@ -487,14 +488,14 @@ def test_training_goes_on_from_other_weights_at_another_size(faces: FaceSet, hol
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(moving, *larger, tmp_path / "b", start=first, progress=stop)
-    train(moving, *larger, tmp_path / "b", start=first)
+        train(moving, *larger, tmp_path / "b", begin=first, progress=stop)
+    train(moving, *larger, tmp_path / "b", begin=first)
     assert results(tmp_path / "a") == results(tmp_path / "b")
     assert whole.read_bytes() != first.read_bytes()
     with pytest.raises(CheckpointError, match="do not fit"):
-        train(Config("facial-style", tiny(width=8)), faces, holes, tmp_path / "c", start=first)
+        train(Config("facial-style", tiny(width=8)), faces, holes, tmp_path / "c", begin=first)
     with pytest.raises(CheckpointError, match="no such file"):
-        train(still, faces, holes, tmp_path / "d", start=tmp_path / "nothing")
+        train(still, faces, holes, tmp_path / "d", begin=tmp_path / "nothing")
 
 
 def test_everything_that_steps_change_is_restored(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:

@@ -10,9 +10,8 @@ import torch
 
 from faceinpaint import trained, weights
 from faceinpaint.errors import CheckpointError, ConfigError
-from faceinpaint.evaluate import load_generator
 from faceinpaint.presets import preset
-from faceinpaint.train import Config
+from faceinpaint.run import Config, load_generator, load_parser
 
 P = preset("smoke", size=32, width=4, style_width=4, parser_width=4, baseline_scale=0.06)
 
@@ -174,7 +173,7 @@ def test_what_does_not_belong_on_the_list_is_refused(tmp_path: Path) -> None:
         trained.add(tmp_path / "alone" / "ours", "../a", "b", "c", folder=tmp_path / "shelf")
     assert not (tmp_path / "shelf" / "index.json").exists()
     with pytest.raises(CheckpointError, match="parser"):
-        trained.load_parser(tmp_path / "alone" / "ours" / "generator.safetensors")
+        load_parser(tmp_path / "alone" / "ours" / "generator.safetensors")
 
 
 def test_the_list_of_the_repository_names_weights_that_are_there() -> None:
@@ -182,4 +181,4 @@ def test_the_list_of_the_repository_names_weights_that_are_there() -> None:
         found = trained.find(entry.name)
         load_generator(found.generator)
         if found.parser:
-            trained.load_parser(found.parser)
+            load_parser(found.parser)

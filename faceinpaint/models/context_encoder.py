@@ -14,9 +14,7 @@ from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.models import Output
-
-MEAN_COLOUR = (2 * 117 / 255 - 1, 2 * 104 / 255 - 1, 2 * 123 / 255 - 1)
-"""What the paper puts into the hole: RGB (117, 104, 123) of 255, in [-1, 1]."""
+from faceinpaint.models.start import MEAN_COLOUR
 
 
 class ContextEncoder(nn.Module):
@@ -34,19 +32,26 @@ class ContextEncoder(nn.Module):
         bottleneck: channels of the 1 x 1 map in the middle (4000 in the paper).
         centre: the paper's other net: the decoder stops one level earlier and draws only the centre square of
             half the side; the hole must lie inside it. (The paper's own is ``size=128``: a 64 x 64 patch.)
+        from_start: the hole holds a start (:mod:`faceinpaint.models.start`): it is looked at, and the output is added
+            to it, without tanh; not with ``centre``.
 
     Raises:
-        ConfigError: ``size`` is not such a power of two.
+        ConfigError: ``size`` is not such a power of two, or a start is to be drawn on in the centre only.
     """
 
     fill: Tensor
 
-    def __init__(self, size: int = 256, width: int = 64, bottleneck: int = 4000, centre: bool = False) -> None:
+    def __init__(
+        self, size: int = 256, width: int = 64, bottleneck: int = 4000, centre: bool = False, from_start: bool = False
+    ) -> None:
         super().__init__()
         if size < 32:
             raise ConfigError(f"a context encoder for size {size} is too small", "Use a size from 32 to 512")
+        if centre and from_start:
+            raise ConfigError("the centre net draws its square anew, from no start", "Use start=blank with centre")
         self.size = size
         self.centre = centre
+        self.from_start = from_start
         self.register_buffer("fill", torch.tensor(MEAN_COLOUR).view(1, 3, 1, 1), persistent=False)
 
         down = channel_plan(size, width)  # 256: w, w, w, 2w, 4w, 8w
@@ -69,7 +74,7 @@ class ContextEncoder(nn.Module):
         ]
         for before, after in pairwise(up):
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-        layers += [nn.ConvTranspose2d(up[-1], 3, 4, 2, 1, bias=False), nn.Tanh()]
+        layers += [nn.ConvTranspose2d(up[-1], 3, 4, 2, 1, bias=False), *([] if from_start else [nn.Tanh()])]
         self.decoder = nn.Sequential(*layers)
         self.apply(dcgan_init)
 
@@ -77,7 +82,8 @@ class ContextEncoder(nn.Module):
         """Repair photographs.
 
         Args:
-            image: true photograph (B, 3, size, size) in [-1, 1]; its hole pixels are overwritten first.
+            image: true photograph (B, 3, size, size) in [-1, 1]; its hole pixels are overwritten first,
+                unless they are a start.
             hole: (B, 1, size, size), 1 = hole.
             regions: ignored; there so that every generator is called alike.
 
@@ -89,6 +95,8 @@ class ContextEncoder(nn.Module):
             DataError: the photographs have another size, or the hole leaves the centre square (``centre``).
             ConfigError: a batch of one in training mode (its 1 x 1 map has no variance to normalise by).
         """
+        if self.from_start:
+            return Output(image + self.draw(image))
         damaged = image * (1 - hole) + self.fill * hole
         if not self.centre:
             return Output(self.draw(damaged))

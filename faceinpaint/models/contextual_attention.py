@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError
-from faceinpaint.models import Output, check_halvings
+from faceinpaint.models import Output, check_halvings, composite
 
 
 class ContextualAttention(nn.Module):
@@ -24,15 +24,18 @@ class ContextualAttention(nn.Module):
 
     Args:
         width: channels of the first convolution (32 in the paper), even.
+        from_start: the hole holds a start (:mod:`faceinpaint.models.start`): it is looked at, and the output is added
+            to it, without clipping; so are both stages.
 
     Raises:
         ConfigError: ``width`` is odd or not positive.
     """
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 32, from_start: bool = False) -> None:
         super().__init__()
         if width < 2 or width % 2:
             raise ConfigError(f"width {width} of contextual attention cannot be halved", "Use an even width")
+        self.from_start = from_start
         w = width
         self.coarse = nn.Sequential(
             conv(5, w, 5),
@@ -55,7 +58,8 @@ class ContextualAttention(nn.Module):
         """Repair photographs.
 
         Args:
-            image: true photograph (B, 3, H, W) in [-1, 1], sides multiples of 8; hole pixels are zeroed first.
+            image: true photograph (B, 3, H, W) in [-1, 1], sides multiples of 8; hole pixels are zeroed
+                first, unless they are a start.
             hole: (B, 1, H, W), 1 = hole.
             regions: ignored; there so that every generator is called alike.
 
@@ -66,14 +70,16 @@ class ContextualAttention(nn.Module):
             DataError: a side is not a multiple of 8.
         """
         coarse, pasted = self.first_stage(image, hole)
-        return Output(self.refine(with_mask(pasted, hole), hole).clamp(-1, 1), coarse)
+        fine = self.refine(with_mask(pasted, hole), hole)
+        return Output(image + fine if self.from_start else fine.clamp(-1, 1), coarse)
 
     def first_stage(self, image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """As :meth:`forward`, up to the coarse picture, alone and pasted into the hole; both (B, 3, H, W)."""
         check_halvings(image, 3)
-        damaged = image * (1 - hole)
-        coarse = self.coarse(with_mask(damaged, hole)).clamp(-1, 1)
-        return coarse, coarse * hole + damaged
+        damaged = image if self.from_start else image * (1 - hole)
+        coarse = self.coarse(with_mask(damaged, hole))
+        coarse = image + coarse if self.from_start else coarse.clamp(-1, 1)
+        return coarse, composite(coarse, damaged, hole)
 
     def attention_map(self, image: Tensor, hole: Tensor) -> Tensor:
         """What each place borrows from where: the weights of :func:`attention` in a forward pass, for figures.

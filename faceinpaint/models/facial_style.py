@@ -433,8 +433,9 @@ class Decoder(nn.Module):
     convolution, since nothing is left to upsample.
     """
 
-    def __init__(self, widths: tuple[int, ...], reading: LayerReading = "R1") -> None:
+    def __init__(self, widths: tuple[int, ...], reading: LayerReading = "R1", bounded: bool = True) -> None:
         super().__init__()
+        self.bounded = bounded
         w1, w2, w3, w4, wm = widths
         plan = [(wm, w4), (w4 + w4, w3), (w3 + w3, w2), (w2 + w2, w1)]
         if reading != "R1":
@@ -443,14 +444,15 @@ class Decoder(nn.Module):
         self.conv = nn.Conv2d(w1 + w1 if reading == "R1" else w1, 3, 3, padding=1)
 
     def forward(self, abstract: Tensor, skips: list[Tensor]) -> Tensor:
-        """F^m and repaired skips, largest first -> picture (B, 3, H, W) in [-1, 1]."""
+        """F^m and repaired skips, largest first -> picture (B, 3, H, W) in [-1, 1], any number if not bounded."""
         x = self.ups[0](abstract)
         deepest_first = skips[::-1]
         for layer, skip in zip(self.ups[1:], deepest_first, strict=False):
             x = layer(torch.cat([x, skip], dim=1))
         if len(self.ups) == len(skips):  # R1: one skip is left
             x = torch.cat([x, deepest_first[-1]], dim=1)
-        return torch.tanh(self.conv(x))
+        picture = self.conv(x)
+        return torch.tanh(picture) if self.bounded else picture
 
 
 # --- all together ---------------------------------------------------------------------------------------------------
@@ -470,6 +472,8 @@ class FacialStyle(nn.Module):
         other: pixels outside all regions "pass", become "zero" (the letter), or form a region of their "own".
         norm: "region" as in the patent, or "instance": the repair module without any affine (an ablation).
         mask_beta, statistics: see :class:`RegionNorm`. fusion, heads: see :class:`AdaptiveFusion`.
+        from_start: the hole holds a start (:mod:`faceinpaint.models.start`): it is looked at, and the output is added
+            to it, without tanh.
 
     Raises:
         ConfigError: an option has an unknown value.
@@ -479,7 +483,7 @@ class FacialStyle(nn.Module):
         self, width: int = 64, *, style_width: int | None = None, style_ups: int = 3, n: int = len(REGIONS),
         reading: LayerReading = "R1", mask_channel: bool = True, pooling: str = "all", other: str = "pass",
         norm: str = "region", mask_beta: bool = True, statistics: str = "whole", fusion: str = "learned",
-        heads: str = "separate",
+        heads: str = "separate", from_start: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         for name, value, allowed in (
@@ -494,6 +498,7 @@ class FacialStyle(nn.Module):
                     f"Use one of {', '.join(map(str, allowed))}",
                 )
         self.n, self.mask_channel, self.pooling, self.other = n, mask_channel, pooling, other
+        self.from_start = from_start
         self.halvings = ENCODER_STRIDES[reading].count(2)
         self.columns = regions = n + 1 if other == "own" else n
         widths = (width, 2 * width, 4 * width, 8 * width, 8 * width)
@@ -506,7 +511,7 @@ class FacialStyle(nn.Module):
             )
             for channels in widths[:4]
         )  # fmt: skip
-        self.decoder = Decoder(widths, reading)
+        self.decoder = Decoder(widths, reading, bounded=not from_start)
         if norm == "instance":
             self.style.requires_grad_(False)  # nothing uses its result; several devices would wait for its gradient
         for name, p in self.named_parameters():
@@ -519,7 +524,7 @@ class FacialStyle(nn.Module):
         """Style matrix of a damaged face.
 
         Args:
-            damaged: face (B, 3, H, W) in [-1, 1], zero in the hole.
+            damaged: face (B, 3, H, W) in [-1, 1], zero in the hole, or with its start there.
             hole: hole mask (B, 1, H, W), 1 = hole.
             regions: parsing map (B, H, W), 0 = other, 1..n.
 
@@ -539,7 +544,7 @@ class FacialStyle(nn.Module):
 
         Args:
             image: photograph (B, 3, H, W) in [-1, 1], H and W multiples of 16 and one of them larger (under R2 of
-                32); what lies under the hole is blanked first.
+                32); what lies under the hole is blanked first, unless it is a start.
             hole: hole mask (B, 1, H, W), 1 = hole.
             regions: parsing map (B, H, W), 0 = other, 1..n. The patent takes it from the undamaged photograph.
 
@@ -550,10 +555,11 @@ class FacialStyle(nn.Module):
             DataError: the photograph has other sides.
         """
         check_halvings(image, self.halvings, least=2)  # normalising an abstract feature of one pixel leaves nothing
-        damaged_face = image * (1 - hole)
+        damaged_face = image if self.from_start else image * (1 - hole)
         matrix = self.styles(damaged_face, hole, regions)
         regions = self._numbered(regions)
         damaged = damaged_regions(regions, hole, matrix.shape[2] - 1)
         skips, abstract = self.encoder(torch.cat([damaged_face, hole], dim=1) if self.mask_channel else damaged_face)
         skips = [repair(s, matrix, regions, hole, damaged) for repair, s in zip(self.repair, skips, strict=True)]
-        return Output(self.decoder(abstract, skips))
+        picture = self.decoder(abstract, skips)
+        return Output(damaged_face + picture if self.from_start else picture)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError
-from faceinpaint.models import Output, check_halvings
+from faceinpaint.models import Output, check_halvings, composite
 from faceinpaint.models.contextual_attention import SameConv2d, attention, nearest, with_mask
 
 
@@ -24,15 +24,18 @@ class GatedConv(nn.Module):
 
     Args:
         width: output channels of the first convolution before the split (48 in the paper), a multiple of 4.
+        from_start: the hole holds a start (:mod:`faceinpaint.models.start`): it is looked at, and the output is added
+            to it, without tanh; so are both stages.
 
     Raises:
         ConfigError: ``width`` is not a positive multiple of 4.
     """
 
-    def __init__(self, width: int = 48) -> None:
+    def __init__(self, width: int = 48, from_start: bool = False) -> None:
         super().__init__()
         if width < 4 or width % 4:
             raise ConfigError(f"width {width} of gated convolution cannot be quartered", "Use a multiple of 4")
+        self.from_start = from_start
         f = width // 2  # features of the first layer, after the split
         self.coarse = nn.Sequential(
             GatedConv2d(5, f, 5),
@@ -55,7 +58,8 @@ class GatedConv(nn.Module):
         """Repair photographs.
 
         Args:
-            image: true photograph (B, 3, H, W) in [-1, 1], sides multiples of 8; hole pixels are zeroed first.
+            image: true photograph (B, 3, H, W) in [-1, 1], sides multiples of 8; hole pixels are zeroed
+                first, unless they are a start.
             hole: (B, 1, H, W), 1 = hole.
             regions: ignored; there so that every generator is called alike.
 
@@ -66,14 +70,16 @@ class GatedConv(nn.Module):
             DataError: a side is not a multiple of 8.
         """
         coarse, pasted = self.first_stage(image, hole)
-        return Output(torch.tanh(self.refine(pasted, hole)), coarse)
+        fine = self.refine(pasted, hole)
+        return Output(image + fine if self.from_start else torch.tanh(fine), coarse)
 
     def first_stage(self, image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """As :meth:`forward`, up to the coarse picture, alone and pasted into the hole; both (B, 3, H, W)."""
         check_halvings(image, 3)
-        damaged = image * (1 - hole)
-        coarse = torch.tanh(self.coarse(with_mask(damaged, hole)))
-        return coarse, coarse * hole + damaged
+        damaged = image if self.from_start else image * (1 - hole)
+        coarse = self.coarse(with_mask(damaged, hole))
+        coarse = image + coarse if self.from_start else torch.tanh(coarse)
+        return coarse, composite(coarse, damaged, hole)
 
     def attention_map(self, image: Tensor, hole: Tensor) -> Tensor:
         """What each place borrows from where in a forward pass, for figures.

@@ -28,10 +28,12 @@ class FaceParser(nn.Module):
     Args:
         width: channels at full size; doubled at each of four halvings, to at most eight times.
         n: number of regions; one more score is given, for the pixels outside all of them.
+        from_start: the hole holds a start (:mod:`faceinpaint.models.start`), which is looked at.
     """
 
-    def __init__(self, width: int = 16, n: int = len(REGIONS)) -> None:
+    def __init__(self, width: int = 16, n: int = len(REGIONS), from_start: bool = False) -> None:
         super().__init__()
+        self.from_start = from_start
         widths = [width, 2 * width, 4 * width, 8 * width, 8 * width]
         self.down = nn.ModuleList(block(i, o) for i, o in zip([4, *widths], widths, strict=False))
         self.up = nn.ModuleList(
@@ -43,7 +45,8 @@ class FaceParser(nn.Module):
         """Score pixels.
 
         Args:
-            image: face (B, 3, H, W) in [-1, 1], sides multiples of 16; what lies under the hole is blanked first.
+            image: face (B, 3, H, W) in [-1, 1], sides multiples of 16; what lies under the hole is blanked first,
+                unless it is a start.
             hole: hole mask (B, 1, H, W), 1 = hole.
             regions: not looked at; there so that it is called like every generator.
 
@@ -54,7 +57,7 @@ class FaceParser(nn.Module):
             DataError: a side is not a multiple of 16.
         """
         check_halvings(image, len(self.up))
-        x = torch.cat([image * (1 - hole), hole], dim=1)
+        x = torch.cat([image if self.from_start else image * (1 - hole), hole], dim=1)
         skips = []
         for i, layer in enumerate(self.down):
             x = layer(nn.functional.max_pool2d(x, 2) if i else x)
@@ -63,7 +66,13 @@ class FaceParser(nn.Module):
             x = layer(torch.cat([nn.functional.interpolate(x, scale_factor=2, mode="nearest"), skip], dim=1))
         return Output(self.score(x))
 
-    @torch.no_grad()
-    def parse(self, image: Tensor, hole: Tensor) -> Tensor:
-        """Most likely region of each pixel, (B, H, W) uint8, 0 = other; arguments as in :meth:`forward`."""
-        return self(image, hole).image.argmax(1).to(torch.uint8)
+
+@torch.no_grad()
+def parse(parser: nn.Module, image: Tensor, hole: Tensor) -> Tensor:
+    """Most likely region of each pixel, (B, H, W) uint8, 0 = other.
+
+    Args:
+        parser: a :class:`FaceParser`, with a start in front of it or without.
+        image, hole: as in :meth:`FaceParser.forward`.
+    """
+    return parser(image, hole).image.argmax(1).to(torch.uint8)

@@ -19,7 +19,6 @@ from PIL import Image
 from faceinpaint import table, trained, weights
 from faceinpaint.backbones import load_backbone
 from faceinpaint.errors import FaceInpaintError
-from faceinpaint.evaluate import load_generator
 from faceinpaint.faces import read_labels, read_rgb
 from faceinpaint.faces.celebahq import open_faces, prepare, read_mapping
 from faceinpaint.faces.toy import draw, toy_faces
@@ -33,6 +32,7 @@ from faceinpaint.masks import (
     write_pairs,
 )
 from faceinpaint.pictures import read_photograph, write_photograph
+from faceinpaint.run import load_generator
 
 sys.path.insert(0, sys.argv[4])
 from test_bad_input import record, saved

@@ -1,0 +1,117 @@
+"""The start: what the hole of a face holds before a network looks at it.
+
+The patent gives its networks a face with nothing in the hole. They must then invent the hole's colours as well as its
+content, and their normalisations must carry the colours of the whole picture. A network that is given a smooth fill
+instead begins where the classical repair ends: its output is *added* to the fill, and nothing that it does not change
+can be worse than that.
+
+A start stands in front of a network, not inside one (:class:`Started`), so every method can be trained from any.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceinpaint.errors import ConfigError
+from faceinpaint.models import Output
+
+STARTS = ("blank", "mean", "membrane", "smaller")
+"""What the hole may hold: nothing (the patent; a network then does what its paper says); the Context Encoder's colour;
+the smoothest surface through the known pixels; or the repair of a smaller network, enlarged."""
+
+MEAN_COLOUR = (2 * 117 / 255 - 1, 2 * 104 / 255 - 1, 2 * 123 / 255 - 1)
+"""RGB (117, 104, 123) of 255, in [-1, 1]: what the Context Encoder's paper puts into the hole."""
+
+RELAXATIONS = 16
+"""Of the membrane, at each resolution. The coarser ones have settled what is far from the edge by then."""
+
+SPECTRUM = 0.985
+"""Largest eigenvalue of a relaxation that its acceleration counts on: that of a hole some 18 pixels wide."""
+
+
+def membrane(image: Tensor, hole: Tensor, relaxations: int = RELAXATIONS) -> Tensor:
+    """Fill the hole with the smoothest surface through what is known: each pixel the mean of its four neighbours.
+
+    A membrane clamped at the known pixels obeys Laplace's equation in the hole. It is found from coarse to fine: the
+    picture is halved until one pixel is left (a coarse pixel is the mean of its known ones), then doubled again, known
+    pixels put back, and the rest relaxed a few times at each size, each relaxation pushed on by the last one
+    (Chebyshev's acceleration). A pixel at the border of the picture has fewer neighbours (no flow across the border).
+
+    Differentiable, for any batch, size and device.
+
+    Args:
+        image: (B, C, H, W), any values; what lies under the hole is not looked at.
+        hole: (B, 1, H, W), 1 = hole.
+        relaxations: at each resolution, at least 1; more are nearer to Laplace's equation.
+
+    Returns:
+        (B, C, H, W): known pixels as they were; zero in the hole if nothing is known.
+
+    >>> image = torch.tensor([[[[0.0, 9.0, 9.0, 3.0]]]])
+    >>> membrane(image, torch.tensor([[[[0.0, 1.0, 1.0, 0.0]]]])).round(decimals=2)
+    tensor([[[[0., 1., 2., 3.]]]])
+    """
+    known = 1 - hole
+    return _fill(torch.where(hole > 0, 0, image), known, relaxations)
+
+
+def _fill(values: Tensor, known: Tensor, relaxations: int) -> Tensor:
+    """The membrane of ``values``, which are zero where ``known`` is 0."""
+    height, width = values.shape[-2:]
+    if height == width == 1:
+        return values
+    odd = (0, width % 2, 0, height % 2)
+    share = F.avg_pool2d(F.pad(known, odd), 2)
+    coarse = F.avg_pool2d(F.pad(values, odd), 2) / share.clamp(min=0.25)  # one of four is the least that is known
+    coarse = _fill(coarse, (share > 0).to(values.dtype), relaxations)
+    unknown = 1 - known
+    before = values + unknown * F.interpolate(coarse, scale_factor=2.0, mode="bilinear")[..., :height, :width]
+    filled = values + unknown * _mean_of_neighbours(before)
+    push = 1 / (1 - SPECTRUM**2 / 2)
+    for _ in range(relaxations - 1):
+        pushed = before + push * (_mean_of_neighbours(filled) - before)
+        filled, before = values + unknown * pushed, filled
+        push = 1 / (1 - SPECTRUM**2 * push / 4)
+    return filled
+
+
+def _mean_of_neighbours(x: Tensor) -> Tensor:
+    around = F.pad(x, (1, 1, 1, 1), mode="replicate")  # beyond the border stands the pixel itself
+    rows, columns = around[..., 1:-1], around[..., 1:-1, :]
+    return (rows[..., :-2, :] + rows[..., 2:, :] + columns[..., :-2] + columns[..., 2:]) / 4
+
+
+class Started(nn.Module):
+    """A network with a start in front of it, called like the network: ``started(image, hole, regions) -> Output``.
+
+    Args:
+        network: a generator or a parser, built with ``from_start=True``: it looks at what the hole holds, and a
+            generator adds its output to it.
+        start: "mean" or "membrane"; "blank" needs nothing in front.
+
+    Raises:
+        ConfigError: the start is another.
+    """
+
+    def __init__(self, network: nn.Module, start: str) -> None:
+        super().__init__()
+        if start not in ("mean", "membrane"):
+            raise ConfigError(f"nothing stands in front of a network for start {start!r}", "Use mean or membrane")
+        self.network, self.start = network, start
+
+    def fill(self, image: Tensor, hole: Tensor) -> Tensor:
+        """Photograph (B, 3, H, W) in [-1, 1] and hole (B, 1, H, W), 1 = hole -> the photograph, its hole filled."""
+        if self.start == "membrane":
+            return membrane(image, hole)
+        return torch.where(hole > 0, image.new_tensor(MEAN_COLOUR).view(1, 3, 1, 1), image)
+
+    def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None) -> Output:
+        """As the network, whose errors it raises; what lies under the hole is not looked at."""
+        return self.network(self.fill(image, hole), hole, regions)
+
+
+def within(network: nn.Module) -> nn.Module:
+    """The network itself, without the start in front of it if there is one."""
+    return network.network if isinstance(network, Started) else network

@@ -1,0 +1,158 @@
+"""A run: what it is asked to train, what it leaves, and how its weights and its log are read again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from faceinpaint import weights
+from faceinpaint.errors import CheckpointError, ConfigError
+from faceinpaint.methods import AS_PRINTED, PARSER, method
+from faceinpaint.presets import Preset, preset
+from faceinpaint.regions import MERGES
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides the weights that come out, but the pictures themselves.
+
+    Attributes:
+        method: one of :data:`faceinpaint.methods.TRAINED`.
+        preset: sizes and budget.
+        options: of the model or its losses, those that differ from the default.
+        merge: how classes become regions; "none" trains without a parsing map.
+        seed: of weights, order, holes and mirroring.
+    """
+
+    method: str
+    preset: Preset
+    options: dict[str, Any] = field(default_factory=dict)
+    merge: str = "regions"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if method(self.method).generator_loss is None:
+            raise ConfigError(f"method {self.method} is not trained", "Evaluate it as it is")
+        if self.merge not in MERGES:
+            raise ConfigError(f"unknown merge {self.merge!r}", f"Use one of {', '.join(MERGES)}")
+        if type(self.seed) is not int or not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed is {self.seed!r}", "Give a whole number from 0 up, below 2**63")
+        model, _ = method(self.method).split_options(self.options)
+        method(self.method).check_size(self.preset.size, method(self.method).sizes(self.preset) | model)
+        with torch.device("meta"):  # without memory and time: what cannot be built is refused before data are read
+            method(self.method).build(self.preset, self.merge, model)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], path: Path) -> Config:
+        """From JSON.
+
+        Raises:
+            ConfigError: a key is missing or unknown, or a value cannot be used.
+        """
+        content = dict(content)
+        try:
+            fields = dict(content.pop("preset"))
+            if "start" not in fields:  # written before there were starts: what was the default then
+                fields |= {"start": "blank", "reading": "R1"}
+                if content["method"] == "facial-style":
+                    content["options"] = AS_PRINTED | content["options"]
+            return cls(preset=preset(fields.pop("name"), **fields), **content)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"it does not describe a run ({error})", "Train again", path) from None
+        except ConfigError as error:
+            raise ConfigError(error.problem, error.remedy, path) from None
+
+    def generator(self) -> nn.Module:
+        """The generator with fresh weights; the same ones for the same seed."""
+        chosen = method(self.method)
+        model, _ = chosen.split_options(self.options)
+        torch.manual_seed(self.seed)
+        return chosen.build(self.preset, self.merge, model)
+
+
+def load_generator(path: str | Path) -> tuple[nn.Module, Config, dict[str, Any]]:
+    """A trained generator, ready to use, with its configuration and training record.
+
+    Args:
+        path: ``generator.safetensors``, or the folder of a run that holds it.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or does not fit its configuration.
+        ConfigError: the configuration is not valid.
+    """
+    folder, path = Path(path), weights.trained_file(path)
+    if folder.is_dir() and not path.exists():
+        raise CheckpointError(
+            "the folder holds no generator.safetensors", "Finish the training, or name another folder", folder
+        )
+    tensors, about = weights.load(path)
+    if not isinstance(about.get("config"), dict):
+        raise CheckpointError("its JSON does not say how it was trained", "Train again", path.with_suffix(".json"))
+    config = Config.from_dict(about["config"], path.with_suffix(".json"))
+    generator = config.generator()
+    weights.fill(generator, tensors, path)
+    return generator.eval().requires_grad_(False), config, about
+
+
+def load_parser(path: str | Path) -> tuple[nn.Module, Config, dict[str, Any]]:
+    """A trained parser, ready to use, with its configuration and training record.
+
+    Raises:
+        CheckpointError: as :func:`load_generator`, or the weights are not a parser's.
+    """
+    network, config, about = load_generator(path)
+    if config.method != PARSER.name:
+        raise CheckpointError(f"these are the weights of a {config.method}", "Name those of a parser", path)
+    return network, config, about
+
+
+def check_merge(parser: Config, generator: Config, path: str | Path | None = None) -> None:
+    """Refuse a parser that tells other regions apart than the generator was trained with.
+
+    Args:
+        parser, generator: their configurations.
+        path: of the parser, to be named.
+
+    Raises:
+        ConfigError: so.
+    """
+    if parser.merge != generator.merge:
+        raise ConfigError(
+            f"the parser was trained with merge {parser.merge}, the generator with {generator.merge}",
+            "Use two that were trained with the same",
+            path,
+        )
+
+
+def thinned_log(path: Path, points: int = 100) -> list[dict[str, float]]:
+    """A run's ``log.jsonl`` in few lines, for records and plots: the means of stretches of equal length.
+
+    Raises:
+        CheckpointError: a line is damaged.
+    """
+    try:
+        rows = [json.loads(line) for line in log_lines(path)]
+        names = list(rows[0]) if rows else []
+        cuts = np.array_split(np.arange(len(rows)), min(points, len(rows))) if rows else []
+        means = [{name: float(np.mean([rows[i][name] for i in cut])) for name in names} for cut in cuts]
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"a line of it is damaged ({error})", "Delete it", path) from None
+    return [{name: float(f"{value:.4g}") for name, value in row.items()} for row in means]
+
+
+def log_lines(path: Path) -> list[str]:
+    """Whole lines of a log; a last one that is cut short, by a crash or while it is written, is dropped."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
