@@ -62,9 +62,9 @@ def make(root: Path, out: Path) -> Path:
     if about.exists() and json.loads(about.read_text(encoding="utf-8"))["key"] == fresh:
         return out
 
-    from faceinpaint.export import export_onnx
-    from faceinpaint.faces.toy import toy_faces
+    from faceinpaint.data.toy import toy_faces
     from faceinpaint.regions import CLASSES, REGION_COLOURS, REGIONS
+    from faceinpaint.repair.export import export_onnx
     from PIL import Image
 
     shutil.rmtree(out, ignore_errors=True)
@@ -109,17 +109,17 @@ def networks(root: Path, build: Path) -> dict[str, Any]:
 
     Where the repository holds none, small ones are trained on drawn faces, in less than a minute, and kept.
     """
-    from faceinpaint.trained import find, listed
+    from faceinpaint.repair.trained import find, listed
 
     if listed(root / "data" / "weights"):
         best = find(folder=root / "data" / "weights")
         return {"generator": best.generator, "parser": best.parser, "title": best.entry.name}
 
-    from faceinpaint.faces.toy import toy_faces
-    from faceinpaint.masks import drawn_holes
+    from faceinpaint.data.masks import drawn_holes
+    from faceinpaint.data.toy import toy_faces
     from faceinpaint.presets import preset
-    from faceinpaint.run import Config
-    from faceinpaint.train import train
+    from faceinpaint.training.run import Config
+    from faceinpaint.training.train import train
 
     scale = preset("smoke", images=400, faces=128, holes=128)
     faces, holes = toy_faces(scale.faces, scale.size), drawn_holes(scale.holes, scale.size)

@@ -32,11 +32,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from faceinpaint import metrics
 from faceinpaint.backbones import load_backbone
+from faceinpaint.comparison.evaluate import count_flops, count_parameters
+from faceinpaint.data.faces import FaceSet, load_faces
+from faceinpaint.data.masks import HoleSet, drawn_holes
 from faceinpaint.errors import FaceInpaintError
-from faceinpaint.evaluate import count_flops, count_parameters
-from faceinpaint.faces import FaceSet, load_faces
-from faceinpaint.masks import HoleSet, drawn_holes
-from faceinpaint.methods import METHODS, Batch, method
 from faceinpaint.models.contextual_attention import ContextualAttention, attention
 from faceinpaint.models.facial_style import (
     FacialStyle,
@@ -50,8 +49,9 @@ from faceinpaint.models.gated_conv import GatedConv
 from faceinpaint.presets import Preset, preset
 from faceinpaint.provenance import commit, versions
 from faceinpaint.regions import region_table, resize_regions
-from faceinpaint.run import Config
-from faceinpaint.train import Feed, _Run, device_name, launch
+from faceinpaint.training.methods import METHODS, Batch, method
+from faceinpaint.training.run import Config
+from faceinpaint.training.train import Feed, _Run, device_name, launch
 
 VERSION = 1
 """Of the layout of a record."""

@@ -80,7 +80,7 @@ def data_toy(
     """
     from PIL import Image
 
-    from faceinpaint.faces import load_faces
+    from faceinpaint.data.faces import load_faces
 
     faces = load_faces("toy", split, size, count=count, seed=seed, progress=True)
     for name, array in (("images", faces.images), ("labels", faces.labels)):
@@ -106,9 +106,9 @@ def data_prepare(
 
     Example: `faceinpaint data prepare --faces CelebAMask-HQ --holes irregular-masks --size 256 --out data/cache`
     """
-    from faceinpaint.cache import folder_name
-    from faceinpaint.faces.celebahq import prepare
-    from faceinpaint.masks import prepare_holes
+    from faceinpaint.data.cache import folder_name
+    from faceinpaint.data.celebahq import prepare
+    from faceinpaint.data.masks import prepare_holes
 
     if faces is None and holes is None:
         raise ConfigError("there is nothing to prepare", "Give --faces, --holes or both")
@@ -138,7 +138,7 @@ def data_check(
 
     Example: `faceinpaint data check data/cache`
     """
-    from faceinpaint.cache import check
+    from faceinpaint.data.cache import check
 
     for line in check(cache):
         print(line)
@@ -190,8 +190,8 @@ def train(
     With the maps that it will have in use: `faceinpaint train facial-style --preset cpu --parser runs/parser
     --out runs/ours`
     """
-    from faceinpaint.reproduce import Sources
-    from faceinpaint.train import disband, launch, train
+    from faceinpaint.comparison.reproduce import Sources
+    from faceinpaint.training.train import disband, launch, train
 
     config = _config(method, preset, merge, seed, settings)
     sources = Sources(faces, holes, order, _polarity(black_is_hole), weights=weights)
@@ -236,11 +236,11 @@ def evaluate(
     Without the oracle: `faceinpaint evaluate runs/ours --parser runs/parser --out out/ours-predicted.json`
     """
     from faceinpaint.backbones import load_backbone
-    from faceinpaint.evaluate import Row, evaluate, repairer
-    from faceinpaint.methods import METHODS
+    from faceinpaint.comparison.evaluate import Row, evaluate, repairer
+    from faceinpaint.comparison.reproduce import Sources
     from faceinpaint.presets import preset as find
-    from faceinpaint.reproduce import Sources
-    from faceinpaint.run import check_merge, load_generator, load_parser
+    from faceinpaint.training.methods import METHODS
+    from faceinpaint.training.run import check_merge, load_generator, load_parser
     from faceinpaint.weights import write_json
 
     accelerator = _accelerator(device)  # before anything is read, as all that can be refused at once
@@ -314,9 +314,9 @@ def reproduce(
 
     Two of the ablations: `faceinpaint reproduce --rows ablations --only default --only no-style-loss --out out/style`
     """
-    from faceinpaint.methods import SHARED
+    from faceinpaint.comparison.reproduce import PLANS, Sources, methods_of, reproduce
     from faceinpaint.presets import preset as find
-    from faceinpaint.reproduce import PLANS, Sources, methods_of, reproduce
+    from faceinpaint.training.methods import SHARED
 
     if rows not in PLANS:
         raise ConfigError(f"unknown rows {rows!r}", f"Use one of {', '.join(PLANS)}")
@@ -349,9 +349,9 @@ def table(
 
     Example: `faceinpaint table out/smoke/records --out out/smoke`
     """
-    from faceinpaint import table
-    from faceinpaint.evaluate import VIEWS
-    from faceinpaint.reproduce import show
+    from faceinpaint.comparison import table
+    from faceinpaint.comparison.evaluate import VIEWS
+    from faceinpaint.comparison.reproduce import show
     from faceinpaint.show import write_plots
 
     if view not in VIEWS:
@@ -419,8 +419,8 @@ def inpaint(
     """
     from functools import partial
 
-    from faceinpaint.framing import parse_box
-    from faceinpaint.photograph import Job, Repairer, jobs_of, repair_all, repair_file
+    from faceinpaint.repair.framing import parse_box
+    from faceinpaint.repair.photograph import Job, Repairer, jobs_of, repair_all, repair_file
 
     whole = box == ["whole"]
     boxes = "whole" if whole else [parse_box(text) for text in box] if box else None
@@ -458,7 +458,7 @@ def weights_list() -> None:
 
     Example: `faceinpaint weights list`
     """
-    from faceinpaint import trained
+    from faceinpaint.repair import trained
 
     entries = trained.listed()
     for entry in entries:
@@ -484,7 +484,7 @@ def weights_add(
     Example: `faceinpaint weights add runs/ours --parser runs/parser --name drawn-64 --trained-on "drawn faces, 64x64"
     --licence MIT`
     """
-    from faceinpaint import trained
+    from faceinpaint.repair import trained
 
     print(trained.add(run, name, trained_on, licence, parser=parser, first=first))
 
@@ -526,7 +526,7 @@ def export(
     """
     if not onnx:
         raise ConfigError("no format is named", "Add --onnx")
-    from faceinpaint.export import export_onnx
+    from faceinpaint.repair.export import export_onnx
 
     _check_out(out, source)
     written = export_onnx(source, out, half=half)
@@ -572,9 +572,9 @@ def _polarity(black_is_hole: bool) -> bool | None:
 
 def _config(method: str, preset: str, merge: str, seed: int, settings: list[str] | None) -> Any:
     """A run's configuration; each setting goes to the preset if the method takes it from there, else to the method."""
-    from faceinpaint.methods import method as chosen
     from faceinpaint.presets import preset as find
-    from faceinpaint.run import Config
+    from faceinpaint.training.methods import method as chosen
+    from faceinpaint.training.run import Config
 
     changes, options = chosen(method).split_settings(_pairs(settings))
     return Config(method, find(preset, **changes), options, merge, seed)

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from faceinpaint.data.masks import BIN_EDGES, BIN_NAMES, bin_of
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.masks import BIN_EDGES, BIN_NAMES, bin_of
 from faceinpaint.regions import REGION_COLOURS, REGIONS, damaged_regions
 from faceinpaint.weights import write_text
 
@@ -597,7 +597,7 @@ def curves(
 
 
 def _log_lines(path: Path) -> list[dict[str, float]]:
-    from faceinpaint.train import log_lines  # here, because pictures need no training
+    from faceinpaint.training.train import log_lines  # here, because pictures need no training
 
     try:
         if not path.exists():
@@ -623,7 +623,7 @@ def by_bin(
     """A metric over the bins of hole fraction, one line a row of the table, with 95% intervals.
 
     Args:
-        records: results records of one test (:func:`faceinpaint.table.read_records`).
+        records: results records of one test (:func:`faceinpaint.comparison.table.read_records`).
         metric: one of :data:`METRICS`. view: "composited" or "raw".
     """
     label, unit = METRICS[metric]
@@ -694,7 +694,7 @@ def write_plots(
     Args:
         records: results records of one test.
         out: folder, which is there.
-        logs: thinned logs by training (:func:`faceinpaint.train.thinned_log`).
+        logs: thinned logs by training (:func:`faceinpaint.training.train.thinned_log`).
     """
     plots = {}
     if len(records) <= len(LINE_COLOURS):  # more could not be told apart

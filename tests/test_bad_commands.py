@@ -19,9 +19,9 @@ import torch
 from PIL import Image
 
 from faceinpaint import cli, weights
+from faceinpaint.data.celebahq import ANNOTATIONS, IMAGES, MAPPING
 from faceinpaint.errors import DataError
-from faceinpaint.faces.celebahq import ANNOTATIONS, IMAGES, MAPPING
-from faceinpaint.methods import method
+from faceinpaint.training.methods import method
 
 
 class Said(NamedTuple):
@@ -254,7 +254,9 @@ def test_what_is_no_plain_file_is_refused_before_the_work(
 ) -> None:
     place = tmp_path / "there"
     place.mkdir() if kind == "folder" else os.mkfifo(place)
-    monkeypatch.setattr("faceinpaint.evaluate.evaluate", lambda *a, **k: pytest.fail("it was measured first"))
+    monkeypatch.setattr(
+        "faceinpaint.comparison.evaluate.evaluate", lambda *a, **k: pytest.fail("it was measured first")
+    )
     monkeypatch.setattr("faceinpaint.bench.bench", lambda *a, **k: pytest.fail("it was measured first"))
     refuses(call, tmp_path, place, *words, "--out", place)
     with pytest.raises(DataError, match="not a plain file"), weights.replacing(place):
@@ -291,7 +293,7 @@ def test_too_little_memory_is_one_message(
     def full(*arguments: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr("faceinpaint.reproduce.Sources.test", full)
+    monkeypatch.setattr("faceinpaint.comparison.reproduce.Sources.test", full)
     said = call("evaluate", "mean-fill", "--out", tmp_path / "a.json")
     assert said.code == 2
     assert "not enough memory" in said.err
@@ -305,7 +307,7 @@ def test_another_error_is_not_taken_for_one_of_memory(
     def broken(*arguments: object, **options: object) -> None:
         raise RuntimeError(defect)
 
-    monkeypatch.setattr("faceinpaint.reproduce.Sources.test", broken)
+    monkeypatch.setattr("faceinpaint.comparison.reproduce.Sources.test", broken)
     monkeypatch.setattr(sys, "argv", ["faceinpaint", "evaluate", "mean-fill", "--out", str(tmp_path / "a.json")])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RuntimeError, match=defect):

@@ -25,14 +25,15 @@ import pytest
 import torch
 from PIL import Image
 
-from faceinpaint import cli, table, weights
+from faceinpaint import cli, weights
 from faceinpaint.backbones import load_backbone
-from faceinpaint.cache import check
-from faceinpaint.errors import DataError, FaceInpaintError
-from faceinpaint.evaluate import VERSION
-from faceinpaint.faces import FaceSet, celebahq, load_faces, read_labels, read_rgb
-from faceinpaint.faces.celebahq import open_faces, prepare, read_mapping
-from faceinpaint.masks import (
+from faceinpaint.comparison import table
+from faceinpaint.comparison.evaluate import VERSION
+from faceinpaint.comparison.reproduce import reproduce
+from faceinpaint.data.cache import check
+from faceinpaint.data.celebahq import open_faces, prepare, read_mapping
+from faceinpaint.data.faces import FaceSet, celebahq, load_faces, read_labels, read_rgb
+from faceinpaint.data.masks import (
     BIN_NAMES,
     HoleSet,
     Pair,
@@ -45,12 +46,12 @@ from faceinpaint.masks import (
     read_pairs,
     write_pairs,
 )
-from faceinpaint.photograph import inpaint
-from faceinpaint.pictures import read_photograph
+from faceinpaint.errors import DataError, FaceInpaintError
 from faceinpaint.presets import preset
-from faceinpaint.reproduce import reproduce
-from faceinpaint.run import Config, load_generator
-from faceinpaint.train import train
+from faceinpaint.repair.photograph import inpaint
+from faceinpaint.repair.pictures import read_photograph
+from faceinpaint.training.run import Config, load_generator
+from faceinpaint.training.train import train
 
 Write = Callable[[Path], Any]
 

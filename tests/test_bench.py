@@ -15,7 +15,7 @@ from faceinpaint import bench as module
 from faceinpaint.bench import GROUPS, BenchError, Plan, bench, claims, rounds, show, with_loops
 from faceinpaint.cli import app
 from faceinpaint.models.facial_style import FacialStyle
-from faceinpaint.train import Feed
+from faceinpaint.training.train import Feed
 
 CPU = torch.device("cpu")
 PLAN = Plan(CPU, quick=True)

@@ -23,7 +23,7 @@ from build import build, protect
 from PIL import Image
 
 from faceinpaint import equations
-from faceinpaint.faces.toy import toy_faces
+from faceinpaint.data.toy import toy_faces
 
 EXECUTED = [page for page in PAGES if chapters.is_chapter(ROOT / f"{page}.md")]
 TEXTS = {page: (ROOT / f"{page}.md").read_text(encoding="utf-8") for page in PAGES if (ROOT / f"{page}.md").exists()}

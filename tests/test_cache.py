@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faceinpaint.cache import (
+from faceinpaint.data.cache import (
     Item,
     Listing,
     Prepared,

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceinpaint import cache as caches
-from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.faces.celebahq import (
+from faceinpaint.data import cache as caches
+from faceinpaint.data.celebahq import (
     ANNOTATIONS,
     IMAGES,
     MAPPING,
@@ -22,6 +21,7 @@ from faceinpaint.faces.celebahq import (
     prepare,
     read_mapping,
 )
+from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.regions import CLASS_ORDERS, CLASSES
 
 
@@ -351,7 +351,7 @@ def test_an_unforeseen_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("faceinpaint.faces.celebahq.read_labels", fail)
+    monkeypatch.setattr("faceinpaint.data.celebahq.read_labels", fail)
     with pytest.raises(KeyboardInterrupt):
         prepare(tmp_path / "raw", tmp_path / "sub" / "out", split="train", size=32, workers=1)
     assert list((tmp_path / "sub").iterdir()) == []

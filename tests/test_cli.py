@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 import faceinpaint
 from faceinpaint import cli
-from faceinpaint import train as training
-from faceinpaint.faces.toy import draw
-from faceinpaint.masks import drawn_holes
+from faceinpaint.data.masks import drawn_holes
+from faceinpaint.data.toy import draw
+from faceinpaint.training import train as training
 
 COMMANDS = (
     "data toy", "data prepare", "data check", "train", "evaluate", "reproduce", "table", "inpaint", "weights list",

@@ -18,13 +18,13 @@ import torch
 from rich.console import Console
 
 from faceinpaint import metrics
-from faceinpaint.faces import load_faces
-from faceinpaint.faces.toy import toy_faces
-from faceinpaint.masks import drawn_holes, drawn_test_holes, make_pairs, read_pairs
+from faceinpaint.comparison.reproduce import ROWS, reproduce
+from faceinpaint.data.faces import load_faces
+from faceinpaint.data.masks import drawn_holes, drawn_test_holes, make_pairs, read_pairs
+from faceinpaint.data.toy import toy_faces
 from faceinpaint.presets import PRESETS, preset
-from faceinpaint.reproduce import ROWS, reproduce
-from faceinpaint.run import Config
-from faceinpaint.train import train
+from faceinpaint.training.run import Config
+from faceinpaint.training.train import train
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,8 +46,8 @@ DRAWN = {
 
 DRAW = """
 import hashlib, json
-from faceinpaint.faces.toy import toy_faces
-from faceinpaint.masks import drawn_holes, drawn_test_holes, make_pairs
+from faceinpaint.data.toy import toy_faces
+from faceinpaint.data.masks import drawn_holes, drawn_test_holes, make_pairs
 
 def sha256(*arrays):
     digest = hashlib.sha256()

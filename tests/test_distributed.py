@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from faceinpaint.methods import TRAINED
+from faceinpaint.training.methods import TRAINED
 
 # Adam divides by the size of the gradient, so a weight whose gradient is nothing but rounding still moves, by a full
 # step, and in float32 two orders of summation are soon two different runs. In float64 they stay together.
@@ -23,10 +23,10 @@ import dataclasses, os, sys
 import torch
 torch.set_num_threads(1)
 
-from faceinpaint import train
-from faceinpaint.faces import load_faces
-from faceinpaint.masks import drawn_holes
-from faceinpaint.methods import TRAINED
+from faceinpaint.training import train
+from faceinpaint.data.faces import load_faces
+from faceinpaint.data.masks import drawn_holes
+from faceinpaint.training.methods import TRAINED
 from faceinpaint.presets import preset
 
 class DoubleFeed(train.Feed):

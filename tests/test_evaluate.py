@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from faceinpaint import metrics, weights
 from faceinpaint.backbones import Backbone, load_backbone
-from faceinpaint.errors import CheckpointError, ConfigError, DataError
-from faceinpaint.evaluate import (
+from faceinpaint.comparison.evaluate import (
     PER_IMAGE,
     VIEWS,
     Row,
@@ -27,15 +26,16 @@ from faceinpaint.evaluate import (
     evaluate,
     evaluate_parser,
 )
-from faceinpaint.faces import load_faces
-from faceinpaint.masks import BIN_NAMES, drawn_test_holes, make_pairs
+from faceinpaint.comparison.table import comparison
+from faceinpaint.data.faces import load_faces
+from faceinpaint.data.masks import BIN_NAMES, drawn_test_holes, make_pairs
+from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.models import Output
-from faceinpaint.models.floors import MeanFill
+from faceinpaint.models.baselines import MeanFill
 from faceinpaint.models.parser import FaceParser
 from faceinpaint.presets import preset
 from faceinpaint.regions import REGIONS, merge_classes
-from faceinpaint.run import Config, load_generator
-from faceinpaint.table import comparison
+from faceinpaint.training.run import Config, load_generator
 
 P = preset("smoke", width=4, style_width=4, baseline_scale=0.06)
 

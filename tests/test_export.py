@@ -13,16 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from faceinpaint import cli, weights
+from faceinpaint.data.masks import drawn_holes
+from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import CheckpointError, ConfigError
-from faceinpaint.export import export_onnx
-from faceinpaint.faces.toy import toy_faces
-from faceinpaint.masks import drawn_holes
 from faceinpaint.models import composite, facial_style
 from faceinpaint.models.parser import FaceParser, parse
 from faceinpaint.presets import preset
 from faceinpaint.regions import REGIONS, merge_classes
-from faceinpaint.run import Config, load_generator
-from faceinpaint.trained import find
+from faceinpaint.repair.export import export_onnx
+from faceinpaint.repair.trained import find
+from faceinpaint.training.run import Config, load_generator
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

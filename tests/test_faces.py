@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from faceinpaint import faces as F
+from faceinpaint.data import faces as F
+from faceinpaint.data.celebahq import prepare
+from faceinpaint.data.faces import FaceSet, load_faces, open_picture, read_labels, read_rgb
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.faces import FaceSet, load_faces, open_picture, read_labels, read_rgb
-from faceinpaint.faces.celebahq import prepare
 from faceinpaint.regions import CLASS_ORDERS, CLASSES
 
 

@@ -7,9 +7,9 @@ import json
 import pytest
 from test_table import record
 
-from faceinpaint import findings
+from faceinpaint.comparison import findings
+from faceinpaint.comparison.reproduce import ROWS
 from faceinpaint.errors import DataError
-from faceinpaint.reproduce import ROWS
 
 KEYS = [row.key for row in ROWS]
 METHOD = {row.key: row.method for row in ROWS}

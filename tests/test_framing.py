@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from faceinpaint import framing
+from faceinpaint.data.toy import draw
 from faceinpaint.errors import ConfigError
-from faceinpaint.faces.toy import draw
-from faceinpaint.framing import BOX_CENTRE, BOX_SHARE, Box, Frame, check_frame, find_faces, owners, parse_box
+from faceinpaint.repair import framing
+from faceinpaint.repair.framing import BOX_CENTRE, BOX_SHARE, Box, Frame, check_frame, find_faces, owners, parse_box
 
 FACE = 92, 79, 83, 83
 """Where a reader sees the face of the portrait below."""

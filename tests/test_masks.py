@@ -16,9 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.faces import FaceSet
-from faceinpaint.masks import (
+from faceinpaint.data.faces import FaceSet
+from faceinpaint.data.masks import (
     BIN_EDGES,
     BIN_NAMES,
     HoleSet,
@@ -40,6 +39,7 @@ from faceinpaint.masks import (
     read_pairs,
     write_pairs,
 )
+from faceinpaint.errors import ConfigError, DataError
 
 
 def face_set(n: int = 5, size: int = 32) -> FaceSet:

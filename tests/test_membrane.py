@@ -9,9 +9,9 @@ import pytest
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from faceinpaint.faces.toy import draw
-from faceinpaint.masks import box, free_form
-from faceinpaint.membrane import membrane
+from faceinpaint.data.masks import box, free_form
+from faceinpaint.data.toy import draw
+from faceinpaint.repair.membrane import membrane
 
 
 def direct(values: np.ndarray, known: np.ndarray) -> np.ndarray:

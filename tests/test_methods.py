@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from faceinpaint import losses
 from faceinpaint.backbones import NETWORKS, Backbone, load_backbone
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.methods import METHODS, PARSER, SHARED, TAPS, TRAINED, Batch, Method, Step, method
 from faceinpaint.models import Output
 from faceinpaint.models.discriminators import crop, local_window
 from faceinpaint.presets import PRESETS, preset
 from faceinpaint.regions import n_regions
+from faceinpaint.training.methods import METHODS, PARSER, SHARED, TAPS, TRAINED, Batch, Method, Step, method
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from faceinpaint import losses, metrics
 from faceinpaint.backbones import load_backbone
 from faceinpaint.errors import ConfigError
-from faceinpaint.methods import METHODS, Batch, Step, method
 from faceinpaint.models import composite
 from faceinpaint.models.discriminators import ContextEncoderCritic, DeepFillCritic, PatchGAN, SNPatchGAN
 from faceinpaint.models.facial_style import AdaptiveFusion, RegionRepair, StyleExtractNet, down, style_pool, up
 from faceinpaint.models.gated_conv import GatedConv
 from faceinpaint.models.parser import FaceParser
 from faceinpaint.presets import preset
+from faceinpaint.training.methods import METHODS, Batch, Step, method
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

@@ -15,16 +15,17 @@ from PIL import Image
 from skimage import data
 
 import faceinpaint
-from faceinpaint import cli, framing, photograph, trained, weights
+from faceinpaint import cli, weights
+from faceinpaint.data.masks import drawn_holes
+from faceinpaint.data.toy import draw, toy_faces
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
-from faceinpaint.faces.toy import draw, toy_faces
-from faceinpaint.framing import Box
-from faceinpaint.masks import drawn_holes
 from faceinpaint.metrics import psnr, ssim
 from faceinpaint.models.parser import parse
-from faceinpaint.photograph import Repairer, comparison, inpaint
 from faceinpaint.presets import preset
-from faceinpaint.run import Config, load_generator, load_parser
+from faceinpaint.repair import framing, photograph, trained
+from faceinpaint.repair.framing import Box
+from faceinpaint.repair.photograph import Repairer, comparison, inpaint
+from faceinpaint.training.run import Config, load_generator, load_parser
 
 P = preset("smoke", size=32, width=4, style_width=4, parser_width=4, baseline_scale=0.06)
 

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
+from faceinpaint.data.toy import draw
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.faces.toy import draw
-from faceinpaint.pictures import (
+from faceinpaint.repair.pictures import (
     CHANNELS,
     GREY,
     GREY_ALPHA,

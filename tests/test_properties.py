@@ -16,10 +16,9 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from faceinpaint import metrics
-from faceinpaint.cache import plain_name
-from faceinpaint.errors import DataError
-from faceinpaint.faces import FaceSet, read_labels, read_rgb
-from faceinpaint.masks import (
+from faceinpaint.data.cache import plain_name
+from faceinpaint.data.faces import FaceSet, read_labels, read_rgb
+from faceinpaint.data.masks import (
     BIN_EDGES,
     BIN_NAMES,
     HoleSet,
@@ -36,6 +35,7 @@ from faceinpaint.masks import (
     read_pairs,
     write_pairs,
 )
+from faceinpaint.errors import DataError
 from faceinpaint.models.facial_style import style_pool
 from faceinpaint.regions import (
     CLASS_ORDERS,

@@ -19,7 +19,7 @@ from faceinpaint.metrics import quantise
 from faceinpaint.models import composite
 from faceinpaint.models.parser import parse
 from faceinpaint.regions import REGION_COLOURS, REGIONS
-from faceinpaint.run import load_generator
+from faceinpaint.training.run import load_generator
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from faceinpaint import reproduce as module
-from faceinpaint import train as training
+from faceinpaint.comparison import reproduce as module
+from faceinpaint.comparison.evaluate import TestSet
+from faceinpaint.comparison.reproduce import ABLATIONS, PLANS, ROWS, RowPlan, Sources, is_default, reproduce
+from faceinpaint.comparison.table import comparison, read_logs, read_records
+from faceinpaint.data.faces import sha256_of
+from faceinpaint.data.masks import drawn_test_holes, make_pairs, read_pairs, write_pairs
 from faceinpaint.errors import CheckpointError, ConfigError, DataError, WeightsError
-from faceinpaint.evaluate import TestSet
-from faceinpaint.faces import sha256_of
-from faceinpaint.masks import drawn_test_holes, make_pairs, read_pairs, write_pairs
-from faceinpaint.methods import METHODS
 from faceinpaint.presets import PRESETS, Preset, preset
-from faceinpaint.reproduce import ABLATIONS, PLANS, ROWS, RowPlan, Sources, is_default, reproduce
-from faceinpaint.run import Config
-from faceinpaint.table import comparison, read_logs, read_records
+from faceinpaint.training import train as training
+from faceinpaint.training.methods import METHODS
+from faceinpaint.training.run import Config
 
 
 def tiny(**changes: Any) -> Preset:
@@ -278,7 +278,7 @@ def test_pairs_of_other_faces_are_refused_before_anything_is_trained(
 ) -> None:
     pairs = read_pairs(whole[0] / "test_pairs.csv")
     write_pairs(tmp_path / "wrong.csv", [pairs[0]._replace(face_id="somebody"), *pairs[1:]])
-    monkeypatch.setattr("faceinpaint.reproduce.train", lambda *a, **k: pytest.fail("it was trained first"))
+    monkeypatch.setattr("faceinpaint.comparison.reproduce.train", lambda *a, **k: pytest.fail("it was trained first"))
     with pytest.raises(DataError, match="somebody"):
         run(tmp_path / "out", rows=FEW, sources=Sources(weights="seed", pairs=tmp_path / "wrong.csv"))
     assert not (tmp_path / "out" / "test_pairs.csv").exists()  # the right list is not refused for it

@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceinpaint import cli, table
+from faceinpaint import cli
 from faceinpaint.backbones import load_backbone
+from faceinpaint.comparison import table
+from faceinpaint.data.masks import drawn_holes
+from faceinpaint.data.toy import draw
 from faceinpaint.errors import WeightsError
-from faceinpaint.faces.toy import draw
-from faceinpaint.masks import drawn_holes
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(p for folder in ("faceinpaint", "book", "tools") for p in (ROOT / folder).rglob("*.py"))

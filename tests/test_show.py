@@ -14,9 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from faceinpaint import masks, regions, show
+from faceinpaint import regions, show
+from faceinpaint.data import masks
+from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import DataError
-from faceinpaint.faces.toy import toy_faces
 
 
 @pytest.fixture(scope="module")

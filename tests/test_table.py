@@ -12,11 +12,8 @@ from typing import Any
 
 import pytest
 
-from faceinpaint import table
-from faceinpaint.errors import DataError
-from faceinpaint.masks import BIN_NAMES
-from faceinpaint.methods import METHODS
-from faceinpaint.table import (
+from faceinpaint.comparison import table
+from faceinpaint.comparison.table import (
     AS_PRINTED,
     LOGS,
     Table,
@@ -29,6 +26,9 @@ from faceinpaint.table import (
     read_records,
     write,
 )
+from faceinpaint.data.masks import BIN_NAMES
+from faceinpaint.errors import DataError
+from faceinpaint.training.methods import METHODS
 
 NET = {"network": "alexnet", "weights": "alexnet.safetensors", "sha256": "0" * 64, "trained": True}
 
@@ -38,7 +38,7 @@ def summary(mean: float, n: int = 12) -> dict[str, Any]:
 
 
 def record(key: str, method: str, map: str | None = None, level: float = 20.0, **changes: Any) -> dict[str, Any]:
-    """A results record as :func:`faceinpaint.evaluate.evaluate` lays it out, with made-up numbers."""
+    """A results record as :func:`faceinpaint.comparison.evaluate.evaluate` lays it out, with made-up numbers."""
     metrics = {name: summary(level / d) for name, d in (("psnr", 1), ("ssim", 25), ("l1", 500), ("lpips", 80))}
     trained = METHODS[method].critic is not None
     training = {

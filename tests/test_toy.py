@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from faceinpaint.data.faces import load_faces, toy
+from faceinpaint.data.toy import SPLITS, draw, toy_faces
 from faceinpaint.errors import ConfigError
-from faceinpaint.faces import load_faces, toy
-from faceinpaint.faces.toy import SPLITS, draw, toy_faces
 from faceinpaint.regions import CLASSES, REGIONS, merge_classes
 
 ID = {name: number for number, name in enumerate(CLASSES)}
@@ -67,7 +67,7 @@ def test_same_picture_on_every_platform(seed: int, size: int) -> None:
 def test_same_picture_whatever_was_drawn_before_and_without_vector_instructions() -> None:
     # A fresh process with numpy's optional SIMD code switched off stands for another machine.
     code = (
-        "import hashlib\nfrom faceinpaint.faces.toy import draw\n"
+        "import hashlib\nfrom faceinpaint.data.toy import draw\n"
         "print(*(hashlib.sha256(draw(s, 48)[k].tobytes()).hexdigest()[:16] for s in (3, 4, 5) for k in (0, 1)))"
     )
     from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__

@@ -23,16 +23,16 @@ from lightning_fabric import Fabric
 from PIL import Image
 from safetensors.torch import load_file
 
-from faceinpaint import train as module
 from faceinpaint import weights
+from faceinpaint.data.faces import FaceSet, load_faces
+from faceinpaint.data.masks import HoleSet, load_holes
 from faceinpaint.errors import CheckpointError, ConfigError, DataError, TrainingError
-from faceinpaint.faces import FaceSet, load_faces
-from faceinpaint.masks import HoleSet, load_holes
-from faceinpaint.methods import Batch, method
 from faceinpaint.presets import Preset, preset
 from faceinpaint.regions import MIRRORED, merge_classes
-from faceinpaint.run import Config, load_generator, thinned_log
-from faceinpaint.train import Feed, launch, train
+from faceinpaint.training import train as module
+from faceinpaint.training.methods import Batch, method
+from faceinpaint.training.run import Config, load_generator, thinned_log
+from faceinpaint.training.train import Feed, launch, train
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
 
@@ -354,11 +354,11 @@ import os, random, signal, sys, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from faceinpaint.faces import load_faces
-from faceinpaint.masks import load_holes
+from faceinpaint.data.faces import load_faces
+from faceinpaint.data.masks import load_holes
 from faceinpaint.presets import preset
-from faceinpaint.train import train
-from faceinpaint.run import Config
+from faceinpaint.training.train import train
+from faceinpaint.training.run import Config
 
 out, changes, names, chance = Path(sys.argv[1]), eval(sys.argv[2]), eval(sys.argv[3]), random.Random(int(sys.argv[4]))
 faces, holes = load_faces("toy", "train", 32, count=10), load_holes("drawn", "train", 32, count=7)

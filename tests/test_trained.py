@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from faceinpaint import trained, weights
+from faceinpaint import weights
 from faceinpaint.errors import CheckpointError, ConfigError
 from faceinpaint.presets import preset
-from faceinpaint.run import Config, load_generator, load_parser
+from faceinpaint.repair import trained
+from faceinpaint.training.run import Config, load_generator, load_parser
 
 P = preset("smoke", size=32, width=4, style_width=4, parser_width=4, baseline_scale=0.06)
 

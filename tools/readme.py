@@ -15,14 +15,14 @@ from pathlib import Path
 
 import torch
 
-from faceinpaint import findings, table
-from faceinpaint.masks import BIN_NAMES, check_pairs
-from faceinpaint.methods import METHODS
+from faceinpaint.comparison import findings, table
+from faceinpaint.comparison.reproduce import ROWS, Sources
+from faceinpaint.data.masks import BIN_NAMES, check_pairs
 from faceinpaint.models import composite
 from faceinpaint.presets import preset
 from faceinpaint.regions import merge_classes
-from faceinpaint.reproduce import ROWS, Sources
-from faceinpaint.run import load_generator
+from faceinpaint.training.methods import METHODS
+from faceinpaint.training.run import load_generator
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "data" / "weights" / "README.md")

@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faceinpaint import table, trained, weights
+from faceinpaint import weights
 from faceinpaint.backbones import load_backbone
-from faceinpaint.errors import FaceInpaintError
-from faceinpaint.faces import read_labels, read_rgb
-from faceinpaint.faces.celebahq import open_faces, prepare, read_mapping
-from faceinpaint.faces.toy import draw, toy_faces
-from faceinpaint.masks import (
+from faceinpaint.comparison import table
+from faceinpaint.data.celebahq import open_faces, prepare, read_mapping
+from faceinpaint.data.faces import read_labels, read_rgb
+from faceinpaint.data.masks import (
     drawn_test_holes,
     load_hole,
     make_pairs,
@@ -31,8 +30,11 @@ from faceinpaint.masks import (
     read_pairs,
     write_pairs,
 )
-from faceinpaint.pictures import read_photograph, write_photograph
-from faceinpaint.run import load_generator
+from faceinpaint.data.toy import draw, toy_faces
+from faceinpaint.errors import FaceInpaintError
+from faceinpaint.repair import trained
+from faceinpaint.repair.pictures import read_photograph, write_photograph
+from faceinpaint.training.run import load_generator
 
 sys.path.insert(0, sys.argv[4])
 from test_bad_input import record, saved

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from faceinpaint.comparison.reproduce import ROWS, Sources, reproduce
 from faceinpaint.presets import preset
-from faceinpaint.reproduce import ROWS, Sources, reproduce
 
 folder, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 torch.set_num_threads(1)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from faceinpaint.provenance import commit, versions
-from faceinpaint.train import device_name
+from faceinpaint.training.train import device_name
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "results" / "soak"
 

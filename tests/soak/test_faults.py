@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from records import leave
 
-from faceinpaint.faces.toy import toy_faces
+from faceinpaint.data.toy import toy_faces
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from test_distributed import (  # noqa: F401  one of the faults: collected here too

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from records import leave
 
-from faceinpaint.faces.toy import toy_faces
-from faceinpaint.masks import drawn_holes
+from faceinpaint.data.masks import drawn_holes
+from faceinpaint.data.toy import toy_faces
 
 KILLS = int(os.environ.get("FACEINPAINT_SOAK_KILLS", "50"))
 

@@ -22,10 +22,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from faceinpaint import cache
-from faceinpaint.cache import Item, Listing, Prepared, skip
+from faceinpaint.data import cache
+from faceinpaint.data.cache import Item, Listing, Prepared, skip
+from faceinpaint.data.faces import FaceSet, open_picture, read_labels, read_rgb, sha256_of
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.faces import FaceSet, open_picture, read_labels, read_rgb, sha256_of
 from faceinpaint.regions import CLASS_ORDERS, CLASSES
 
 IMAGES, ANNOTATIONS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"

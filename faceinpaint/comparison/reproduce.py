@@ -17,17 +17,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from faceinpaint import table, weights
+from faceinpaint import weights
 from faceinpaint.backbones import Backbone, load_backbone
+from faceinpaint.comparison import table
+from faceinpaint.comparison.evaluate import Row, TestSet, count_flops, evaluate, evaluate_parser
+from faceinpaint.data.faces import load_faces, sha256_of
+from faceinpaint.data.masks import check_pairs, drawn_test_holes, load_holes, make_pairs, read_pairs, write_pairs
 from faceinpaint.errors import ConfigError, WeightsError
-from faceinpaint.evaluate import Row, TestSet, count_flops, evaluate, evaluate_parser
-from faceinpaint.faces import load_faces, sha256_of
-from faceinpaint.masks import check_pairs, drawn_test_holes, load_holes, make_pairs, read_pairs, write_pairs
-from faceinpaint.methods import METHODS, PARSER, Method
 from faceinpaint.presets import Preset
-from faceinpaint.run import Config, load_generator, thinned_log
 from faceinpaint.show import write_plots
-from faceinpaint.train import differences, train
+from faceinpaint.training.methods import METHODS, PARSER, Method
+from faceinpaint.training.run import Config, load_generator, thinned_log
+from faceinpaint.training.train import differences, train
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ class RowPlan:
         key: short unique name of its record.
         title: in the table.
         method: what to train, or a fill that needs no training.
-        map: where parsing maps come from, see :class:`faceinpaint.evaluate.Row`.
-        merge, options: of the training, see :class:`faceinpaint.train.Config`.
+        map: where parsing maps come from, see :class:`faceinpaint.comparison.evaluate.Row`.
+        merge, options: of the training, see :class:`faceinpaint.training.train.Config`.
         run: name of its training, if it shares that of another row; its own otherwise.
         seed: added to that of the reproduction.
     """
@@ -118,8 +119,8 @@ class Sources:
     """Where pictures and weights come from.
 
     Attributes:
-        faces: "toy" for drawn faces, or a folder (see :func:`faceinpaint.faces.load_faces`).
-        holes: "drawn", or a folder of hole masks (see :func:`faceinpaint.masks.load_holes`).
+        faces: "toy" for drawn faces, or a folder (see :func:`faceinpaint.data.faces.load_faces`).
+        holes: "drawn", or a folder of hole masks (see :func:`faceinpaint.data.masks.load_holes`).
         order: class order of the label maps; None if nothing is said of it, as a prepared cache knows it.
         white_is_hole: polarity of the hole files; None likewise.
         pairs: CSV of test pairs; None makes one from the test sets.

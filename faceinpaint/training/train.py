@@ -33,16 +33,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from faceinpaint import weights
 from faceinpaint.backbones import Backbone, load_backbone
+from faceinpaint.data.faces import FaceSet
+from faceinpaint.data.masks import HoleSet
 from faceinpaint.errors import CheckpointError, ConfigError, DataError, TrainingError
-from faceinpaint.faces import FaceSet
-from faceinpaint.masks import HoleSet
-from faceinpaint.methods import Batch, Method, Step, method
 from faceinpaint.models import composite
 from faceinpaint.models.parser import parse
 from faceinpaint.presets import Preset
 from faceinpaint.provenance import commit, versions
 from faceinpaint.regions import CLASSES, MIRRORED, region_table
-from faceinpaint.run import Config, check_merge, load_parser, log_lines
+from faceinpaint.training.methods import Batch, Method, Step, method
+from faceinpaint.training.run import Config, check_merge, load_parser, log_lines
 
 Progress = Callable[[int, str], None]
 """Told how many images more were trained on, and one line on how it goes."""

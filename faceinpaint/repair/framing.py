@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from faceinpaint.errors import ConfigError
-from faceinpaint.membrane import membrane
+from faceinpaint.repair.membrane import membrane
 
 BOX_SHARE = 0.644
 BOX_CENTRE = (0.506, 0.555)

@@ -120,7 +120,7 @@ def load_faces(
     """Faces from wherever they are: drawn, a prepared cache, or a folder of pictures.
 
     Args:
-        source: ``"toy"`` for drawn faces; a cache folder written by :func:`faceinpaint.faces.celebahq.prepare`
+        source: ``"toy"`` for drawn faces; a cache folder written by :func:`faceinpaint.data.celebahq.prepare`
             or a folder that holds such caches; or CelebAMask-HQ or an ``images`` + ``labels`` folder, which is
             then prepared first.
         split: ``"train"``, ``"val"``, ``"test"`` or ``"all"``.
@@ -138,14 +138,14 @@ def load_faces(
     """
     # Both adapters import the sample type from here, so they are imported when they are needed.
     if str(source) == "toy":
-        from faceinpaint.faces.toy import toy_faces
+        from faceinpaint.data.toy import toy_faces
 
         if count is None:
             raise ConfigError("drawn faces need a number of faces", "Give count")
         return toy_faces(count, size, split, seed, progress)
 
-    from faceinpaint import cache as caches
-    from faceinpaint.faces.celebahq import open_faces, prepare
+    from faceinpaint.data import cache as caches
+    from faceinpaint.data.celebahq import open_faces, prepare
 
     folder = caches.find("faces", Path(source), split, size)
     if folder is None:

@@ -23,17 +23,17 @@ from torch import Tensor, nn
 
 from faceinpaint import metrics
 from faceinpaint.backbones import Backbone
+from faceinpaint.data.faces import FaceSet
+from faceinpaint.data.masks import BIN_NAMES, HoleSet, Pair, check_pairs
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
-from faceinpaint.faces import FaceSet
-from faceinpaint.masks import BIN_NAMES, HoleSet, Pair, check_pairs
-from faceinpaint.methods import METHODS, Method
 from faceinpaint.models import composite
 from faceinpaint.models.parser import parse
 from faceinpaint.presets import Preset
 from faceinpaint.provenance import commit, versions
 from faceinpaint.regions import REGIONS, merge_classes
-from faceinpaint.run import Config
-from faceinpaint.train import device_name
+from faceinpaint.training.methods import METHODS, Method
+from faceinpaint.training.run import Config
+from faceinpaint.training.train import device_name
 
 PER_IMAGE = ("psnr", "ssim", "l1", "lpips", "psnr_hole", "l1_hole")
 """Measured on each picture, composited and raw; the last two on hole pixels only."""
@@ -54,7 +54,7 @@ class Row:
     Attributes:
         key: short unique name; the record is called so.
         title: in the table.
-        method: of :data:`faceinpaint.methods.METHODS`.
+        method: of :data:`faceinpaint.training.methods.METHODS`.
         generator: maps (image, hole, regions) to an Output.
         preset: gives size and name.
         merge: how classes become regions for this generator.
@@ -81,7 +81,7 @@ class TestSet:
 
     Attributes:
         faces, holes: sets that hold every face and hole of the pairs.
-        pairs: see :func:`faceinpaint.masks.make_pairs`.
+        pairs: see :func:`faceinpaint.data.masks.make_pairs`.
     """
 
     __test__ = False  # not a test case, whatever pytest thinks of its name

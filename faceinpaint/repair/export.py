@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from faceinpaint import __version__
 from faceinpaint.errors import ConfigError
-from faceinpaint.methods import METHODS, PARSER
 from faceinpaint.models import composite
 from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.regions import REGIONS
-from faceinpaint.run import load_generator
-from faceinpaint.trained import halved, listed
+from faceinpaint.repair.trained import halved, listed
+from faceinpaint.training.methods import METHODS, PARSER
+from faceinpaint.training.run import load_generator
 from faceinpaint.weights import replacing
 
 OPSET = 20

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faceinpaint.comparison.evaluate import VERSION, VIEWS
+from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.errors import DataError
-from faceinpaint.evaluate import VERSION, VIEWS
-from faceinpaint.masks import BIN_NAMES
-from faceinpaint.methods import METHODS
+from faceinpaint.training.methods import METHODS
 from faceinpaint.weights import write_text
 
 AS_PRINTED: dict[str, tuple[str, str, str]] = {

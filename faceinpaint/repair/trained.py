@@ -18,12 +18,12 @@ from typing import Any
 import torch
 
 from faceinpaint import weights
-from faceinpaint.cache import plain_name
+from faceinpaint.comparison.evaluate import repairer
+from faceinpaint.data.cache import plain_name
 from faceinpaint.errors import CheckpointError, ConfigError
-from faceinpaint.evaluate import repairer
-from faceinpaint.run import check_merge, load_generator, load_parser
+from faceinpaint.training.run import check_merge, load_generator, load_parser
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "weights"
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "weights"
 """Where the repository keeps them; a copy of the library installed without the repository has none."""
 
 

@@ -21,6 +21,7 @@ from faceinpaint import losses
 from faceinpaint.backbones import Backbone
 from faceinpaint.errors import ConfigError
 from faceinpaint.models import composite
+from faceinpaint.models.baselines import MeanFill, Telea
 from faceinpaint.models.context_encoder import ContextEncoder
 from faceinpaint.models.contextual_attention import ContextualAttention
 from faceinpaint.models.discriminators import (
@@ -32,7 +33,6 @@ from faceinpaint.models.discriminators import (
     local_window,
 )
 from faceinpaint.models.facial_style import FacialStyle
-from faceinpaint.models.floors import MeanFill, Telea
 from faceinpaint.models.gated_conv import GatedConv
 from faceinpaint.models.parser import FaceParser
 from faceinpaint.models.start import Started

@@ -21,12 +21,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from faceinpaint.data.faces import open_picture
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.faces import open_picture
 from faceinpaint.weights import replacing
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-"""What a photograph is read from; a closed list, see :data:`faceinpaint.faces.PICTURE_FORMATS`."""
+"""What a photograph is read from; a closed list, see :data:`faceinpaint.data.faces.PICTURE_FORMATS`."""
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 """Kinds of samples, by PNG's own numbers (PNG specification, third edition, 11.2.1)."""
@@ -126,7 +126,8 @@ def read_photograph(path: str | Path) -> Photograph:
     """Read a PNG, JPEG or WebP file.
 
     Raises:
-        DataError: it cannot be read (:func:`faceinpaint.faces.open_picture`), or its colours are those of print (CMYK).
+        DataError: it cannot be read (:func:`faceinpaint.data.faces.open_picture`), or its colours are those of
+            print (CMYK).
     """
     path = Path(path)
     picture = open_picture(path, FORMATS)
@@ -152,9 +153,9 @@ def read_hole_for(photo: Photograph, path: str | Path, white_is_hole: bool = Tru
         (H, W) uint8, 1 = hole, of the size of ``photo.pixels``.
 
     Raises:
-        DataError: it is no mask (:func:`faceinpaint.masks.load_hole`), or of another size than the photograph.
+        DataError: it is no mask (:func:`faceinpaint.data.masks.load_hole`), or of another size than the photograph.
     """
-    from faceinpaint.masks import load_hole
+    from faceinpaint.data.masks import load_hole
 
     own = _orientation(open_picture(path))
     return _upright_like(photo, load_hole(path, white_is_hole=white_is_hole), own, "mask", path)
@@ -162,7 +163,7 @@ def read_hole_for(photo: Photograph, path: str | Path, white_is_hole: bool = Tru
 
 def read_parsing_for(photo: Photograph, path: str | Path, order: str = "celebamask-hq") -> np.ndarray:
     """The parsing map of a photograph, upright, (H, W) uint8 official class ids; as :func:`read_hole_for`."""
-    from faceinpaint.faces import read_labels
+    from faceinpaint.data.faces import read_labels
 
     return _upright_like(photo, read_labels(path, order), 1, "parsing map", path)
 

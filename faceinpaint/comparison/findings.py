@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faceinpaint import table
-from faceinpaint.masks import BIN_NAMES
+from faceinpaint.comparison import table
+from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.metrics import bootstrap_interval
 
 Record = Mapping[str, Any]

@@ -1,9 +1,9 @@
 """Repair a photograph of your own: what a user calls.
 
 A photograph has no parsing map and is not framed as the generator has seen faces. So: find the face
-(:mod:`faceinpaint.framing`), bring it to the generator's size, predict the map from the damaged face
+(:mod:`faceinpaint.repair.framing`), bring it to the generator's size, predict the map from the damaged face
 (:mod:`faceinpaint.models.parser`), repair, bring the repair back to full size, hide the seam
-(:mod:`faceinpaint.membrane`), and change hole pixels only.
+(:mod:`faceinpaint.repair.membrane`), and change hole pixels only.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
-from faceinpaint import trained
+from faceinpaint.comparison.evaluate import repairer
 from faceinpaint.errors import ConfigError, DataError, FaceInpaintError, refusal
-from faceinpaint.evaluate import repairer
-from faceinpaint.framing import Box, Frame, check_box, check_frame, find_faces, owners
-from faceinpaint.membrane import membrane
 from faceinpaint.models.parser import parse
-from faceinpaint.pictures import (
+from faceinpaint.regions import REGION_COLOURS, merge_classes, to_official
+from faceinpaint.repair import trained
+from faceinpaint.repair.framing import Box, Frame, check_box, check_frame, find_faces, owners
+from faceinpaint.repair.membrane import membrane
+from faceinpaint.repair.pictures import (
     FORMATS,
     check_format,
     read_hole_for,
@@ -32,8 +33,7 @@ from faceinpaint.pictures import (
     read_photograph,
     write_photograph,
 )
-from faceinpaint.regions import REGION_COLOURS, merge_classes, to_official
-from faceinpaint.run import Config, check_merge, load_generator, load_parser
+from faceinpaint.training.run import Config, check_merge, load_generator, load_parser
 from faceinpaint.weights import replacing
 
 OUTSIDE = ("refuse", "classical")
@@ -107,7 +107,7 @@ class Repairer:
     def load(
         cls, weights: str | Path | None = None, parser: str | Path | None = None, device: str | torch.device = "cpu"
     ) -> Repairer:
-        """Weights that come with the repository, or those of a name, file or run (:func:`faceinpaint.trained.find`).
+        """Weights of the repository, or those of a name, file or run (:func:`faceinpaint.repair.trained.find`).
 
         Raises:
             CheckpointError: the weights cannot be used, or there are none.
@@ -353,7 +353,7 @@ def repair_file(
     tool: Repairer, job: Job, *, boxes: Boxes = None, outside: str = "refuse", white_is_hole: bool = True,
     order: str = "celebamask-hq",
 ) -> Repair:  # fmt: skip
-    """Repair a photograph of a file into another file, with all that belongs to it (:mod:`faceinpaint.pictures`).
+    """Repair the photograph of a file into another, with all that belongs to it (:mod:`faceinpaint.repair.pictures`).
 
     Returns:
         the repair, upright.

@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from faceinpaint import cache as caches
-from faceinpaint.cache import Item, Listing, Prepared, skip
+from faceinpaint.data import cache as caches
+from faceinpaint.data.cache import Item, Listing, Prepared, skip
+from faceinpaint.data.faces import FaceSet, open_picture, pick, sha256_of
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.faces import FaceSet, open_picture, pick, sha256_of
 from faceinpaint.weights import write_text
 
 BIN_EDGES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -338,7 +338,7 @@ def prepare_holes(
         source: the folder; NVIDIA's irregular mask test set has white = hole.
         out: the cache folder to write: ``holes.npy`` (M, S, S), ``meta.json``.
         white_is_hole: polarity of the files.
-        split, size, progress, workers: as for :func:`faceinpaint.faces.celebahq.prepare`.
+        split, size, progress, workers: as for :func:`faceinpaint.data.celebahq.prepare`.
 
     Raises:
         ConfigError: unknown split, or a size below 16.

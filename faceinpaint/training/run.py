@@ -14,9 +14,9 @@ from torch import nn
 
 from faceinpaint import weights
 from faceinpaint.errors import CheckpointError, ConfigError
-from faceinpaint.methods import AS_PRINTED, PARSER, method
 from faceinpaint.presets import Preset, preset
 from faceinpaint.regions import MERGES
+from faceinpaint.training.methods import AS_PRINTED, PARSER, method
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Config:
     """Everything that decides the weights that come out, but the pictures themselves.
 
     Attributes:
-        method: one of :data:`faceinpaint.methods.TRAINED`.
+        method: one of :data:`faceinpaint.training.methods.TRAINED`.
         preset: sizes and budget.
         options: of the model or its losses, those that differ from the default.
         merge: how classes become regions; "none" trains without a parsing map.

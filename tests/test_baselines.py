@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from faceinpaint.models.floors import MeanFill, Telea
+from faceinpaint.models.baselines import MeanFill, Telea
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

@@ -1,0 +1,1 @@
+"""Measuring rows, and the table that compares them."""

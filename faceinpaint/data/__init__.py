@@ -1,0 +1,1 @@
+"""Where faces and holes come from: drawn or read, in one form."""

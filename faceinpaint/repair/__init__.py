@@ -1,0 +1,1 @@
+"""Repairing photographs: faces found, framed, repaired and put back."""

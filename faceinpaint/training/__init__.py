@@ -1,0 +1,1 @@
+"""Training: methods, runs, and the loop."""
