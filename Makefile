@@ -2,6 +2,7 @@
 # make test        everything that must hold
 # make soak        long runs: kills, fuzzing, mutation testing; leaves records
 # make coverage    lines and branches that the tests reach, at least 95% and 90%; leaves a record
+# make bench       speed and memory against the obvious alternatives, as ratios; leaves a record
 # make audit       known weaknesses of the pinned dependencies, asked of the Python package index
 # make book        the rendered book in _build/html
 
@@ -10,7 +11,7 @@ BIN := .venv/bin
 PRESET ?= smoke
 OUT ?= out/$(PRESET)
 
-.PHONY: reproduce test soak coverage audit book clean
+.PHONY: reproduce test soak coverage bench audit book clean
 
 reproduce: .venv/ready
 	$(BIN)/faceinpaint reproduce --preset $(PRESET) --out $(OUT)
@@ -28,6 +29,9 @@ soak: .venv/ready
 
 coverage: .venv/ready
 	$(BIN)/python tools/cover.py
+
+bench: .venv/ready
+	$(BIN)/python tools/bench.py --out data/results/bench-cpu.json
 
 audit: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit

@@ -38,6 +38,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError, DataError, WeightsError
+from faceinpaint.files import sha256_of
 
 try:
     import fcntl
@@ -349,7 +350,7 @@ def _download(name: str, folder: Path, final: Path) -> None:
         raise WeightsError(f"{net.url} could not be fetched ({error})", remedy) from error
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         fetched = fetched.rename(Path(temporary) / file_name)
-        sha256 = _sha256(fetched)
+        sha256 = sha256_of(fetched)
         if not sha256.startswith(digits[1]):
             problem = f"{net.url} has the invalid hash value {sha256}, not {digits[1]}..."
             raise WeightsError(problem, f"Try again, or put a safetensors file {name}*.safetensors into {folder}")
@@ -402,7 +403,7 @@ def _published_heads(net: type[Backbone]) -> dict[str, Tensor]:
         return {}
     file_name, sha256 = net.heads_file
     path = Path(package.origin).parent / "functional" / "image" / "lpips_models" / file_name
-    if not path.is_file() or _sha256(path) != sha256:
+    if not path.is_file() or sha256_of(path) != sha256:
         log.warning("%s is not the file of LPIPS v0.1 heads: %s will have none", path, net.name)
         return {}
     heads = torch.load(path, map_location="cpu", weights_only=True)
@@ -430,7 +431,7 @@ def _from_file(net: type[Backbone], path: Path) -> Backbone:
     except (RuntimeError, ValueError) as error:
         problem = f"these are not weights of {net.name} ({' '.join(str(error).split())})"
         raise WeightsError(problem, f"Use torchvision's names and shapes of {net.name}", path) from error
-    backbone.sha256, backbone.trained = _sha256(path), True
+    backbone.sha256, backbone.trained = sha256_of(path), True
     backbone.provenance = f"{path.name} (features up to {backbone.taps[-1]})"
     log.info("%s: %s, sha256 %s", net.name, backbone.provenance, backbone.sha256)
     return backbone
@@ -489,8 +490,3 @@ def _filled(net: type[Backbone], features: dict[str, Tensor], heads: list[Tensor
             raise ValueError(f"LPIPS heads of shapes {shapes} do not fit taps of widths {widths}")
         backbone.heads.extend(head.float() for head in heads)
     return backbone.eval().requires_grad_(False)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

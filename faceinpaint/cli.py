@@ -1,4 +1,4 @@
-"""The command line: ``faceinpaint data | train | evaluate | reproduce | table | inpaint | bench | export``."""
+"""The command line: ``faceinpaint data | train | evaluate | reproduce | table | inpaint | weights | export``."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def data_toy(
     """
     from PIL import Image
 
-    from faceinpaint.data.faces import load_faces
+    from faceinpaint.data.sources import load_faces
 
     faces = load_faces("toy", split, size, count=count, seed=seed, progress=True)
     for name, array in (("images", faces.images), ("labels", faces.labels)):
@@ -190,8 +190,9 @@ def train(
     With the maps that it will have in use: `faceinpaint train facial-style --preset cpu --parser runs/parser
     --out runs/ours`
     """
-    from faceinpaint.comparison.reproduce import Sources
-    from faceinpaint.training.train import disband, launch, train
+    from faceinpaint.data.sources import Sources
+    from faceinpaint.training.processes import disband, launch
+    from faceinpaint.training.train import train
 
     config = _config(method, preset, merge, seed, settings)
     sources = Sources(faces, holes, order, _polarity(black_is_hole), weights=weights)
@@ -236,17 +237,17 @@ def evaluate(
     Without the oracle: `faceinpaint evaluate runs/ours --parser runs/parser --out out/ours-predicted.json`
     """
     from faceinpaint.backbones import load_backbone
-    from faceinpaint.comparison.evaluate import Row, evaluate, repairer
-    from faceinpaint.comparison.reproduce import Sources
+    from faceinpaint.comparison.evaluate import Row, evaluate
+    from faceinpaint.data.sources import Sources
+    from faceinpaint.files import write_json
     from faceinpaint.presets import preset as find
     from faceinpaint.training.methods import METHODS
-    from faceinpaint.training.run import check_merge, load_generator, load_parser
-    from faceinpaint.weights import write_json
+    from faceinpaint.training.run import check_merge, load_generator, load_parser, repairer
 
     accelerator = _accelerator(device)  # before anything is read, as all that can be refused at once
     _check_out(out, run)
     chosen = METHODS.get(run)
-    if chosen is not None and chosen.critic is None:
+    if chosen is not None and not chosen.trained:
         if parser is not None:
             raise ConfigError(f"{run} looks at no parsing map", "Leave --parser out")
         row = Row(run, chosen.title, run, chosen.generator(), find(preset or "smoke"))
@@ -314,7 +315,8 @@ def reproduce(
 
     Two of the ablations: `faceinpaint reproduce --rows ablations --only default --only no-style-loss --out out/style`
     """
-    from faceinpaint.comparison.reproduce import PLANS, Sources, methods_of, reproduce
+    from faceinpaint.comparison.reproduce import PLANS, methods_of, reproduce
+    from faceinpaint.data.sources import Sources
     from faceinpaint.presets import preset as find
     from faceinpaint.training.methods import SHARED
 
@@ -487,30 +489,6 @@ def weights_add(
     from faceinpaint.repair import trained
 
     print(trained.add(run, name, trained_on, licence, parser=parser, first=first))
-
-
-@app.command()
-def bench(
-    device: Device = "cpu",
-    out: Annotated[Path | None, typer.Option(help="Record to write (JSON).")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Tiny sizes, to see that it works.")] = False,
-) -> None:
-    """Measure speed and memory against the obvious alternatives, as ratios; minutes on a CPU.
-
-    Example: `faceinpaint bench --quick`
-    """
-    from faceinpaint.bench import bench, show
-    from faceinpaint.weights import write_json
-
-    if out is not None:
-        _check_out(out)
-    console = Console(stderr=True)
-    record = bench(_accelerator(device), quick=quick, progress=lambda what: console.print(f"measuring {what} ..."))
-    show(record, Console())
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(out, record)
-        print(out)
 
 
 @app.command()

@@ -12,18 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from faceinpaint.presets import LAMBDAS
+
 Mean = Callable[[Tensor], Tensor]
 """Mean over the whole batch; with several devices, over the batches of all of them."""
 
 
 # --- the method of the patent ---------------------------------------------------------------------------------------
-
-LAMBDAS = {"reconstruction": 1.0, "perceptual": 0.1, "style": 25.0, "adversarial": 0.1}
-"""lambda_1..lambda_4. The patent gives no values; these are near what EdgeConnect's (Nazeri et al., 2019) come to.
-
-Its paper prints 1, 0.1, 250, 0.1, its code divides the L1 by the hole's share of the picture and takes the style of the
-hole alone, on inputs in [0, 1] and other layers: its style term then weighs 7 to 16 times less against its L1 than 250
-does here."""
 
 
 def generator_loss(terms: Mapping[str, Tensor], lambdas: Mapping[str, float] = LAMBDAS) -> dict[str, Tensor]:

@@ -10,7 +10,6 @@ Binkowski and others 2018 (KID); Parmar and others 2022 (clean-fid).
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from torch import Tensor
 
 from faceinpaint.backbones import Backbone
 from faceinpaint.errors import DataError, WeightsError
+from faceinpaint.files import sha256_of
 
 L = 255.0
 """Dynamic range of a colour value."""
@@ -470,8 +470,7 @@ def fid_cleanfid(
                 files, extract, num_workers=0, batch_size=batch_size, device=torch.device(device), verbose=False
             )
         )
-    with inception.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = sha256_of(inception)
     a, b = features
     return InceptionScores(
         fid=frechet_distance(FeatureStats().update(a), FeatureStats().update(b)),

@@ -72,6 +72,10 @@ class Preset:
     checkpoint_every: int = 500
     sample_every: int = 1_000
 
+    def scaled(self, width: float, step: int = 4) -> int:
+        """The width of a baseline in its paper -> here, in whole steps."""
+        return max(step, round(width * self.baseline_scale / step) * step)
+
 
 PRESETS = {
     p.name: p
@@ -94,6 +98,13 @@ PRESETS = {
         ),
     )
 }  # fmt: skip
+
+LAMBDAS = {"reconstruction": 1.0, "perceptual": 0.1, "style": 25.0, "adversarial": 0.1}
+"""lambda_1..lambda_4. The patent gives no values; these are near what EdgeConnect's (Nazeri et al., 2019) come to.
+
+Its paper prints 1, 0.1, 250, 0.1, its code divides the L1 by the hole's share of the picture and takes the style of the
+hole alone, on inputs in [0, 1] and other layers: its style term then weighs 7 to 16 times less against its L1 than 250
+does here."""
 
 CHOICES = {
     "start": ("blank", "mean", "membrane"),

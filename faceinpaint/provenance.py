@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,3 +41,25 @@ def commit() -> str | None:
         return git("rev-parse", "HEAD") + "+" * bool(changed or added)
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def device_name(device: torch.device) -> str:
+    """What a results record calls a device: the GPU's name, or the CPU with its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' * (threads > 1)}"
+
+
+def stamp(seconds: float | None = None, device: torch.device | str | None = None) -> dict[str, Any]:
+    """What every record ends with: time taken, device, date, versions and commit.
+
+    Args:
+        seconds: how long it took; left out if not given.
+        device: what it ran on; left out if not given.
+    """
+    made: dict[str, Any] = {} if seconds is None else {"seconds": round(seconds, 1)}
+    if device is not None:
+        made["device"] = device_name(torch.device(device))
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return made | {"date": today, "versions": versions(), "commit": commit()}

@@ -28,8 +28,8 @@ from PIL import Image
 
 from faceinpaint.data.masks import BIN_EDGES, BIN_NAMES, bin_of
 from faceinpaint.errors import ConfigError, DataError
+from faceinpaint.files import write_text
 from faceinpaint.regions import REGION_COLOURS, REGIONS, damaged_regions
-from faceinpaint.weights import write_text
 
 OTHER_AND_REGIONS = ("other", *REGIONS)
 """Names of region ids 0..8."""
@@ -597,7 +597,7 @@ def curves(
 
 
 def _log_lines(path: Path) -> list[dict[str, float]]:
-    from faceinpaint.training.train import log_lines  # here, because pictures need no training
+    from faceinpaint.training.run import log_lines  # here, because pictures need no training
 
     try:
         if not path.exists():
@@ -694,7 +694,7 @@ def write_plots(
     Args:
         records: results records of one test.
         out: folder, which is there.
-        logs: thinned logs by training (:func:`faceinpaint.training.train.thinned_log`).
+        logs: thinned logs by training (:func:`faceinpaint.training.run.thinned_log`).
     """
     plots = {}
     if len(records) <= len(LINE_COLOURS):  # more could not be told apart

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,81 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from faceinpaint.errors import CheckpointError, DataError, refusal
-
-try:
-    import fcntl
-except ImportError:  # Windows: two runs in one folder are not noticed there
-    fcntl = None  # type: ignore[assignment]
-
-
-@contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Make a folder and keep it for one run at a time.
-
-    The lock is the system's and ends with the process, however that ends; the empty file ``.lock`` may stay.
-
-    Raises:
-        DataError: another run holds the folder, or the system refuses to write (no room, no permission).
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("a") as file:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    remedy = "Wait for it or stop it, or name another folder"
-                    raise DataError("another run is writing there", remedy, folder) from None
-            yield
-    except OSError as error:
-        raise refusal(error, folder) from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name to write a file under, renamed to ``path`` when all is written: a reader sees the old file or
-    the new one. What a failure leaves is removed.
-
-    Raises:
-        DataError: what is there is no file that may be replaced: a folder, a device, a pipe.
-    """
-    if path.exists() and not path.is_file():
-        raise DataError("it is there and is not a plain file", "Name another file", path)
-    new = path.with_name(f".{path.name}.new")
-    try:
-        yield new
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all, UTF-8 with plain newlines."""
-    with replacing(path) as new:
-        new.write_text(text, encoding="utf-8", newline="\n")
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON the same way, readable by eye, one trailing newline."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        CheckpointError: the file is missing or is not a JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError("there is no such file", "Check the path, or train first", path) from None
-    except (ValueError, OSError, RecursionError) as error:
-        raise CheckpointError(f"it cannot be read ({error})", "Restore the file or train again", path) from None
-    if not isinstance(content, dict):
-        raise CheckpointError("it does not hold a JSON object", "Restore the file or train again", path)
-    return content
+from faceinpaint.errors import CheckpointError
+from faceinpaint.files import read_json, replacing, sha256_of, write_json
 
 
 def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -100,7 +22,7 @@ def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
         except SafetensorError as error:  # what it makes of a full disk
             raise OSError(None, str(error), str(new)) from error
         beside = path.with_suffix(".json")
-        write_json(beside, about | {"sha256": _sha256(new)})
+        write_json(beside, about | {"sha256": sha256_of(new)})
         new.chmod(beside.stat().st_mode & 0o777)  # safetensors makes files that nobody else may read
 
 
@@ -114,7 +36,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
         raise CheckpointError("there is no such file", "Check the path, or train first", path)
     try:
-        if _sha256(path) != about.get("sha256"):
+        if sha256_of(path) != about.get("sha256"):
             raise CheckpointError(
                 "its sha256 is not the one in the JSON file beside it", "Copy both files again, or train again", path
             )
@@ -147,8 +69,3 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     with torch.no_grad():
         for name, tensor in tensors.items():
             own[name].copy_(tensor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

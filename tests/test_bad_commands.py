@@ -18,7 +18,7 @@ import test_bad_input as bad
 import torch
 from PIL import Image
 
-from faceinpaint import cli, weights
+from faceinpaint import cli, files
 from faceinpaint.data.celebahq import ANNOTATIONS, IMAGES, MAPPING
 from faceinpaint.errors import DataError
 from faceinpaint.training.methods import method
@@ -248,18 +248,16 @@ def test_there_are_at_least_two_hundred_commands() -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
-@pytest.mark.parametrize("words", [("evaluate", "mean-fill"), ("bench", "--quick")])
 def test_what_is_no_plain_file_is_refused_before_the_work(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], kind: str
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     place = tmp_path / "there"
     place.mkdir() if kind == "folder" else os.mkfifo(place)
     monkeypatch.setattr(
         "faceinpaint.comparison.evaluate.evaluate", lambda *a, **k: pytest.fail("it was measured first")
     )
-    monkeypatch.setattr("faceinpaint.bench.bench", lambda *a, **k: pytest.fail("it was measured first"))
-    refuses(call, tmp_path, place, *words, "--out", place)
-    with pytest.raises(DataError, match="not a plain file"), weights.replacing(place):
+    refuses(call, tmp_path, place, "evaluate", "mean-fill", "--out", place)
+    with pytest.raises(DataError, match="not a plain file"), files.replacing(place):
         pass
 
 
@@ -293,7 +291,7 @@ def test_too_little_memory_is_one_message(
     def full(*arguments: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr("faceinpaint.comparison.reproduce.Sources.test", full)
+    monkeypatch.setattr("faceinpaint.data.sources.Sources.test", full)
     said = call("evaluate", "mean-fill", "--out", tmp_path / "a.json")
     assert said.code == 2
     assert "not enough memory" in said.err
@@ -307,7 +305,7 @@ def test_another_error_is_not_taken_for_one_of_memory(
     def broken(*arguments: object, **options: object) -> None:
         raise RuntimeError(defect)
 
-    monkeypatch.setattr("faceinpaint.comparison.reproduce.Sources.test", broken)
+    monkeypatch.setattr("faceinpaint.data.sources.Sources.test", broken)
     monkeypatch.setattr(sys, "argv", ["faceinpaint", "evaluate", "mean-fill", "--out", str(tmp_path / "a.json")])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RuntimeError, match=defect):

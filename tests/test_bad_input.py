@@ -25,27 +25,19 @@ import pytest
 import torch
 from PIL import Image
 
-from faceinpaint import cli, weights
+from faceinpaint import cli, files, weights
 from faceinpaint.backbones import load_backbone
 from faceinpaint.comparison import table
 from faceinpaint.comparison.evaluate import VERSION
 from faceinpaint.comparison.reproduce import reproduce
+from faceinpaint.data import celebahq
 from faceinpaint.data.cache import check
 from faceinpaint.data.celebahq import open_faces, prepare, read_mapping
-from faceinpaint.data.faces import FaceSet, celebahq, load_faces, read_labels, read_rgb
-from faceinpaint.data.masks import (
-    BIN_NAMES,
-    HoleSet,
-    Pair,
-    check_pairs,
-    drawn_holes,
-    load_hole,
-    load_holes,
-    open_holes,
-    prepare_holes,
-    read_pairs,
-    write_pairs,
-)
+from faceinpaint.data.images import read_labels, read_rgb
+from faceinpaint.data.masks import BIN_NAMES, drawn_holes, load_hole, open_holes, prepare_holes
+from faceinpaint.data.pairs import Pair, check_pairs, read_pairs, write_pairs
+from faceinpaint.data.sets import FaceSet, HoleSet
+from faceinpaint.data.sources import load_faces, load_holes
 from faceinpaint.errors import DataError, FaceInpaintError
 from faceinpaint.presets import preset
 from faceinpaint.repair.photograph import inpaint
@@ -766,7 +758,7 @@ def state(change: Callable[[dict[str, torch.Tensor], dict[str, Any]], Any]) -> W
 RUNS: dict[str, Write] = {
     "config cut": raw("config.json", b'{"config"'),
     "config a list": raw("config.json", b"[]"),
-    "config of another seed": lambda o: weights.write_json(
+    "config of another seed": lambda o: files.write_json(
         o / "config.json", json.loads((o / "config.json").read_text()) | {"config": RUN.to_dict() | {"seed": 5}}
     ),
     "log damaged": raw("log.jsonl", b"\0\0\0\n"),
@@ -807,12 +799,12 @@ def test_damaged_runs_are_not_gone_on_with(tmp_path: Path, run: Path, name: str)
 
 def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    with weights.claimed(out):
+    with files.claimed(out):
         assert "another run" in refused(lambda: train(RUN, face_set(), drawn_holes(2, 32), out), tmp_path, out).problem
         assert "another run" in refused(lambda: reproduce(RUN.preset, out), tmp_path, out).problem
-    with pytest.raises(ZeroDivisionError), weights.claimed(out):
+    with pytest.raises(ZeroDivisionError), files.claimed(out):
         _ = 1 / 0
-    with weights.claimed(out):  # free again, however the last one ended
+    with files.claimed(out):  # free again, however the last one ended
         assert [p.name for p in out.iterdir()] == [".lock"]
 
 
@@ -821,7 +813,7 @@ def test_what_the_system_refuses_is_said_with_the_file(tmp_path: Path) -> None:
     refused(lambda: train(RUN, face_set(), drawn_holes(2, 32), tmp_path / "file" / "run"), tmp_path, tmp_path / "file")
 
     def full() -> None:
-        with weights.claimed(tmp_path):
+        with files.claimed(tmp_path):
             raise OSError(28, "No space left on device")
 
     full_disk = refused_after(full)

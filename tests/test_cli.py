@@ -26,7 +26,7 @@ from faceinpaint.training import train as training
 
 COMMANDS = (
     "data toy", "data prepare", "data check", "train", "evaluate", "reproduce", "table", "inpaint", "weights list",
-    "weights add", "bench", "export",
+    "weights add", "export",
 )  # fmt: skip
 
 WIDTHS = {
@@ -308,7 +308,6 @@ def test_real_faces_and_holes_by_path(call: Call, tmp_path: Path) -> None:
         ("evaluate mean-fill --out a.json --faces absent --device tpu", "unknown device 'tpu'"),
         ("evaluate absent --out a.json --device tpu", "unknown device 'tpu'"),
         ("reproduce --out out --faces absent --device tpu", "unknown device 'tpu'"),
-        ("bench --device tpu", "unknown device 'tpu'"),
         ("train gated-conv --out run --faces absent", "absent"),
         ("train gated-conv --out run --set faces=2 --holes absent", "absent"),
         ("train facial-style --out run --set faces=2 --weights absent", "absent"),

@@ -19,8 +19,9 @@ from rich.console import Console
 
 from faceinpaint import metrics
 from faceinpaint.comparison.reproduce import ROWS, reproduce
-from faceinpaint.data.faces import load_faces
-from faceinpaint.data.masks import drawn_holes, drawn_test_holes, make_pairs, read_pairs
+from faceinpaint.data.masks import drawn_holes, drawn_test_holes
+from faceinpaint.data.pairs import make_pairs, read_pairs
+from faceinpaint.data.sources import load_faces
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.presets import PRESETS, preset
 from faceinpaint.training.run import Config
@@ -47,7 +48,8 @@ DRAWN = {
 DRAW = """
 import hashlib, json
 from faceinpaint.data.toy import toy_faces
-from faceinpaint.data.masks import drawn_holes, drawn_test_holes, make_pairs
+from faceinpaint.data.masks import drawn_holes, drawn_test_holes
+from faceinpaint.data.pairs import make_pairs
 
 def sha256(*arrays):
     digest = hashlib.sha256()

@@ -23,8 +23,8 @@ import dataclasses, os, sys
 import torch
 torch.set_num_threads(1)
 
-from faceinpaint.training import train
-from faceinpaint.data.faces import load_faces
+from faceinpaint.training import processes, train
+from faceinpaint.data.sources import load_faces
 from faceinpaint.data.masks import drawn_holes
 from faceinpaint.training.methods import TRAINED
 from faceinpaint.presets import preset
@@ -45,7 +45,7 @@ for name in TRAINED:
     train.train(train.Config(name, scale), faces, holes, out, backbone_weights="seed", fabric=fabric)
     with open(f"{out}/faces.{os.environ.get('RANK', '0')}", "w") as file:
         print(seen, file=file)
-train.disband(fabric)
+processes.disband(fabric)
 """
 
 

@@ -19,7 +19,6 @@ from faceinpaint.comparison.evaluate import (
     PER_IMAGE,
     VIEWS,
     Row,
-    TestSet,
     _summary,
     count_flops,
     count_parameters,
@@ -27,8 +26,9 @@ from faceinpaint.comparison.evaluate import (
     evaluate_parser,
 )
 from faceinpaint.comparison.table import comparison
-from faceinpaint.data.faces import load_faces
-from faceinpaint.data.masks import BIN_NAMES, drawn_test_holes, make_pairs
+from faceinpaint.data.masks import BIN_NAMES, drawn_test_holes
+from faceinpaint.data.pairs import TestSet, make_pairs
+from faceinpaint.data.sources import load_faces
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.models import Output
 from faceinpaint.models.baselines import MeanFill

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from faceinpaint.data import faces as F
 from faceinpaint.data.celebahq import prepare
-from faceinpaint.data.faces import FaceSet, load_faces, open_picture, read_labels, read_rgb
+from faceinpaint.data.images import MAX_PIXELS, open_picture, read_labels, read_rgb
+from faceinpaint.data.sets import FaceSet
+from faceinpaint.data.sources import load_faces
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.regions import CLASS_ORDERS, CLASSES
 
@@ -289,7 +290,7 @@ def test_read_labels_refuses_grey_that_pillow_would_stretch(tmp_path):
 
 
 def test_limits_are_pillows_own():
-    assert Image.MAX_IMAGE_PIXELS == F.MAX_PIXELS
+    assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS
 
 
 # ------------------------------------------------------------------------------------------- the source

@@ -16,30 +16,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from faceinpaint.data.faces import FaceSet
 from faceinpaint.data.masks import (
     BIN_EDGES,
     BIN_NAMES,
-    HoleSet,
-    Pair,
     bin_of,
     box,
-    check_pairs,
-    composite,
     drawn_holes,
     drawn_test_holes,
     free_form,
-    hole_fraction,
     load_hole,
-    load_holes,
-    make_pairs,
     mixture,
     open_holes,
     prepare_holes,
-    read_pairs,
-    write_pairs,
 )
+from faceinpaint.data.pairs import Pair, check_pairs, make_pairs, read_pairs, write_pairs
+from faceinpaint.data.sets import FaceSet, HoleSet, hole_fraction
+from faceinpaint.data.sources import load_holes
 from faceinpaint.errors import ConfigError, DataError
+from faceinpaint.models import composite
 
 
 def face_set(n: int = 5, size: int = 32) -> FaceSet:

@@ -19,7 +19,8 @@ from faceinpaint.models import Output
 from faceinpaint.models.discriminators import crop, local_window
 from faceinpaint.presets import PRESETS, preset
 from faceinpaint.regions import n_regions
-from faceinpaint.training.methods import METHODS, PARSER, SHARED, TAPS, TRAINED, Batch, Method, Step, method
+from faceinpaint.training.methods import METHODS, PARSER, SHARED, TRAINED, Method, method
+from faceinpaint.training.objectives import TAPS, Batch, Step
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

@@ -23,7 +23,8 @@ from faceinpaint.models.facial_style import AdaptiveFusion, RegionRepair, StyleE
 from faceinpaint.models.gated_conv import GatedConv
 from faceinpaint.models.parser import FaceParser
 from faceinpaint.presets import preset
-from faceinpaint.training.methods import METHODS, Batch, Step, method
+from faceinpaint.training.methods import METHODS, method
+from faceinpaint.training.objectives import Batch, Step
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

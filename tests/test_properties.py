@@ -17,25 +17,12 @@ from PIL import Image
 
 from faceinpaint import metrics
 from faceinpaint.data.cache import plain_name
-from faceinpaint.data.faces import FaceSet, read_labels, read_rgb
-from faceinpaint.data.masks import (
-    BIN_EDGES,
-    BIN_NAMES,
-    HoleSet,
-    Pair,
-    bin_of,
-    box,
-    check_pairs,
-    composite,
-    free_form,
-    hole_fraction,
-    load_hole,
-    make_pairs,
-    mixture,
-    read_pairs,
-    write_pairs,
-)
+from faceinpaint.data.images import read_labels, read_rgb
+from faceinpaint.data.masks import BIN_EDGES, BIN_NAMES, bin_of, box, free_form, load_hole, mixture
+from faceinpaint.data.pairs import Pair, check_pairs, make_pairs, read_pairs, write_pairs
+from faceinpaint.data.sets import FaceSet, HoleSet, hole_fraction
 from faceinpaint.errors import DataError
+from faceinpaint.models import composite
 from faceinpaint.models.facial_style import style_pool
 from faceinpaint.regions import (
     CLASS_ORDERS,

@@ -13,12 +13,13 @@ import pytest
 from rich.console import Console
 
 from faceinpaint.comparison import reproduce as module
-from faceinpaint.comparison.evaluate import TestSet
-from faceinpaint.comparison.reproduce import ABLATIONS, PLANS, ROWS, RowPlan, Sources, is_default, reproduce
+from faceinpaint.comparison.reproduce import ABLATIONS, PLANS, ROWS, RowPlan, is_default, reproduce
 from faceinpaint.comparison.table import comparison, read_logs, read_records
-from faceinpaint.data.faces import sha256_of
-from faceinpaint.data.masks import drawn_test_holes, make_pairs, read_pairs, write_pairs
+from faceinpaint.data.masks import drawn_test_holes
+from faceinpaint.data.pairs import TestSet, make_pairs, read_pairs, write_pairs
+from faceinpaint.data.sources import Sources
 from faceinpaint.errors import CheckpointError, ConfigError, DataError, WeightsError
+from faceinpaint.files import sha256_of
 from faceinpaint.presets import PRESETS, Preset, preset
 from faceinpaint.training import train as training
 from faceinpaint.training.methods import METHODS

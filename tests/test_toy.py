@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceinpaint.data.faces import load_faces, toy
+from faceinpaint.data import toy
+from faceinpaint.data.sources import load_faces
 from faceinpaint.data.toy import SPLITS, draw, toy_faces
 from faceinpaint.errors import ConfigError
 from faceinpaint.regions import CLASSES, REGIONS, merge_classes

@@ -23,16 +23,19 @@ from lightning_fabric import Fabric
 from PIL import Image
 from safetensors.torch import load_file
 
-from faceinpaint import weights
-from faceinpaint.data.faces import FaceSet, load_faces
-from faceinpaint.data.masks import HoleSet, load_holes
+from faceinpaint import files, weights
+from faceinpaint.data.sets import FaceSet, HoleSet
+from faceinpaint.data.sources import load_faces, load_holes
 from faceinpaint.errors import CheckpointError, ConfigError, DataError, TrainingError
 from faceinpaint.presets import Preset, preset
 from faceinpaint.regions import MIRRORED, merge_classes
 from faceinpaint.training import train as module
-from faceinpaint.training.methods import Batch, method
+from faceinpaint.training.feed import Feed
+from faceinpaint.training.methods import method
+from faceinpaint.training.objectives import Batch
+from faceinpaint.training.processes import launch
 from faceinpaint.training.run import Config, load_generator, thinned_log
-from faceinpaint.training.train import Feed, launch, train
+from faceinpaint.training.train import train
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
 
@@ -272,10 +275,10 @@ def test_sigterm_is_obeyed_again_once_a_run_of_several_processes_is_over(
     faces: FaceSet, holes: HoleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    ctrl_c, seen = module._ctrl_c, []
+    ctrl_c, seen = module.interruptible, []
     config = Config("context-encoder", tiny(images=8))
     with monkeypatch.context() as patch:  # as if there were several
-        patch.setattr(module, "_ctrl_c", lambda several: ctrl_c(True))
+        patch.setattr(module, "interruptible", lambda several: ctrl_c(True))
         train(config, faces, holes, tmp_path, progress=lambda *_: seen.append(signal.getsignal(signal.SIGTERM)))
     assert signal.getsignal(signal.SIGTERM) is before
     assert seen[-1] is not before
@@ -354,8 +357,8 @@ import os, random, signal, sys, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from faceinpaint.data.faces import load_faces
-from faceinpaint.data.masks import load_holes
+from faceinpaint.data.sources import load_faces
+from faceinpaint.data.sources import load_holes
 from faceinpaint.presets import preset
 from faceinpaint.training.train import train
 from faceinpaint.training.run import Config
@@ -429,9 +432,9 @@ def test_more_images_take_a_run_further(faces: FaceSet, holes: HoleSet, tmp_path
         whole = train(Config(name, tiny(images=20, **steady)), faces, holes, tmp_path / f"{name} at once")
         assert load_file(longer).keys() == load_file(whole).keys()
         assert longer.read_bytes() == whole.read_bytes()
-        held, at_once = (weights.read_json(path.with_suffix(".json")) for path in (longer, whole))
+        held, at_once = (files.read_json(path.with_suffix(".json")) for path in (longer, whole))
         assert (held["images"], held["earlier"], at_once.get("earlier")) == (20, [8], None)
-        assert weights.read_json(tmp_path / name / "config.json")["earlier"] == [8]
+        assert files.read_json(tmp_path / name / "config.json")["earlier"] == [8]
         steps = [json.loads(line)["step"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
         assert steps == sorted(set(steps))
     with pytest.raises(CheckpointError, match=r"another run.*images is 20 there, 8 here"):
@@ -473,8 +476,8 @@ def test_training_goes_on_from_other_weights_at_another_size(faces: FaceSet, hol
     train(still, *larger, out, begin=tmp_path / "small")
     learned, known = load_file(first), load_file(out / "generator.safetensors")
     assert all(torch.allclose(known[name], learned[name], atol=1e-20) for name in learned)  # nothing moves so far
-    held = weights.read_json(out / "config.json")["start"]
-    before = weights.read_json(first.with_suffix(".json"))
+    held = files.read_json(out / "config.json")["start"]
+    before = files.read_json(first.with_suffix(".json"))
     assert (held["sha256"], held["images"]) == (before["sha256"], before["images"]) == (before["sha256"], 8)
     with pytest.raises(CheckpointError, match="start is"):  # another beginning is another run
         train(still, *larger, out)
@@ -597,12 +600,12 @@ def test_other_pictures_under_the_same_name_are_refused(faces: FaceSet, holes: H
             train(longer, *others, tmp_path)
     # A run whose record has no checksum is taken to be of the same pictures, and has one from then on.
     for name in ("config.json", "generator.json"):
-        about = weights.read_json(tmp_path / name)
+        about = files.read_json(tmp_path / name)
         del about["data"]["pictures_sha256"]
-        weights.write_json(tmp_path / name, about)
+        files.write_json(tmp_path / name, about)
     train(config, faces, holes, tmp_path)
     train(longer, faces, holes, tmp_path)
-    assert len(weights.read_json(tmp_path / "config.json")["data"]["pictures_sha256"]) == 64
+    assert len(files.read_json(tmp_path / "config.json")["data"]["pictures_sha256"]) == 64
 
 
 def test_settings_that_the_method_does_not_read_make_no_other_run(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from faceinpaint import weights
+from faceinpaint import files, weights
 from faceinpaint.errors import CheckpointError, ConfigError
 from faceinpaint.presets import preset
 from faceinpaint.repair import trained
@@ -102,7 +102,7 @@ def test_an_entry_that_cannot_be_replaced_stays(shelf: Path, tmp_path: Path, mon
     with pytest.raises(ConfigError, match="merge accessories, the generator with regions"):
         trained.add(again, "ours", "more", "MIT", parser=other, folder=shelf)
     assert contents(shelf) == before
-    real = weights.write_json
+    real = files.write_json
 
     for full in ("parser.json", "index.json"):
 
@@ -111,7 +111,7 @@ def test_an_entry_that_cannot_be_replaced_stays(shelf: Path, tmp_path: Path, mon
                 raise OSError(28, "No space left on device")
             real(path, content)
 
-        monkeypatch.setattr(weights, "write_json", refuse)
+        monkeypatch.setattr(trained, "write_json", refuse)
         with pytest.raises(OSError, match="No space"):
             trained.add(again, "ours", "more", "MIT", parser=tmp_path / "runs" / "parser", folder=shelf)
         with pytest.raises(OSError, match="No space"):

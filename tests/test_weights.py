@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from faceinpaint import weights
+from faceinpaint import files, weights
 from faceinpaint.errors import CheckpointError
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -34,7 +34,7 @@ def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
 def sign(path: Path) -> None:
     """Write the sha256 of whatever is in the file into its JSON, as a forger would."""
     about = json.loads(path.with_suffix(".json").read_text())
-    about["sha256"] = weights._sha256(path)
+    about["sha256"] = files.sha256_of(path)
     path.with_suffix(".json").write_text(json.dumps(about))
 
 
@@ -97,7 +97,7 @@ def test_json_says_what_the_tensors_are(path: Path) -> None:
     _, about = weights.load(path)
     digest = about.pop("sha256")
     assert about == ABOUT
-    assert digest == weights._sha256(path)
+    assert digest == files.sha256_of(path)
     assert len(digest) == 64
 
 
@@ -107,11 +107,11 @@ def test_nothing_is_left_beside_the_two_files(path: Path) -> None:
 
 def test_write_json_reads_back_and_refuses_what_json_cannot_say(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
-    weights.write_json(file, ABOUT)
-    assert weights.read_json(file) == ABOUT
+    files.write_json(file, ABOUT)
+    assert files.read_json(file) == ABOUT
     with pytest.raises(ValueError, match="not JSON compliant"):
-        weights.write_json(file, {"loss": float("nan")})
-    assert weights.read_json(file) == ABOUT
+        files.write_json(file, {"loss": float("nan")})
+    assert files.read_json(file) == ABOUT
 
 
 # --- whole or not at all --------------------------------------------------------------------------------------------
@@ -173,10 +173,10 @@ def test_a_text_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(
     tmp_path: Path, broken: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.txt"
-    weights.write_text(path, "old")
+    files.write_text(path, "old")
     broken(monkeypatch)
     with pytest.raises(_DiskFull):
-        weights.write_text(path, "new text")
+        files.write_text(path, "new text")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
@@ -201,7 +201,7 @@ def test_a_kill_between_the_two_renames_is_noticed(path: Path, monkeypatch: pyte
     refused(first, first, "no such file")
 
 
-@pytest.mark.parametrize("writer", [weights.write_text, weights.write_json])
+@pytest.mark.parametrize("writer", [files.write_text, files.write_json])
 def test_text_is_replaced_whole(tmp_path: Path, writer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "note.json"
     writer(file, "old")
@@ -265,7 +265,7 @@ def test_the_json_of_other_tensors_is_refused(path: Path) -> None:
 
 
 def test_json_without_a_checksum_is_refused(path: Path) -> None:
-    weights.write_json(path.with_suffix(".json"), ABOUT)
+    files.write_json(path.with_suffix(".json"), ABOUT)
     refused(path, path, "sha256")
 
 
@@ -343,7 +343,7 @@ def test_an_unreadable_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPat
     def denied(path: Path) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(weights, "_sha256", denied)
+    monkeypatch.setattr(weights, "sha256_of", denied)
     refused(path, path, "Permission denied")
 
 

@@ -22,11 +22,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from faceinpaint import metrics  # noqa: E402
+from faceinpaint.files import write_json  # noqa: E402
 from faceinpaint.provenance import commit, versions  # noqa: E402
 from faceinpaint.repair import trained  # noqa: E402
 from faceinpaint.repair.membrane import membrane  # noqa: E402
 from faceinpaint.repair.photograph import Repairer  # noqa: E402
-from faceinpaint.weights import write_json  # noqa: E402
 
 RECORD = ROOT / "data" / "results" / "portrait.json"
 

@@ -16,8 +16,10 @@ from pathlib import Path
 import torch
 
 from faceinpaint.comparison import findings, table
-from faceinpaint.comparison.reproduce import ROWS, Sources
-from faceinpaint.data.masks import BIN_NAMES, check_pairs
+from faceinpaint.comparison.reproduce import ROWS
+from faceinpaint.data.masks import BIN_NAMES
+from faceinpaint.data.pairs import check_pairs
+from faceinpaint.data.sources import Sources
 from faceinpaint.models import composite
 from faceinpaint.presets import preset
 from faceinpaint.regions import merge_classes
@@ -67,7 +69,7 @@ def picture(out: Path, path: Path) -> None:
     for row in ROWS:
         if row.map == "predicted":
             continue
-        trained = METHODS[row.method].generator_loss is not None
+        trained = METHODS[row.method].trained
         network = load_generator(out / "runs" / row.key)[0] if trained else METHODS[row.method].generator()
         columns.append(
             (row.title, composite(network(image, hole, merge_classes(labels, row.merge)).image, image, hole))

@@ -8,7 +8,6 @@ the mean; 95% intervals by bootstrap over faces; set distances always with their
 from __future__ import annotations
 
 import datetime
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,17 +22,14 @@ from torch import Tensor, nn
 
 from faceinpaint import metrics
 from faceinpaint.backbones import Backbone
-from faceinpaint.data.faces import FaceSet
-from faceinpaint.data.masks import BIN_NAMES, HoleSet, Pair, check_pairs
+from faceinpaint.data.masks import BIN_NAMES
+from faceinpaint.data.pairs import TestSet, check_pairs
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.models import composite
 from faceinpaint.models.parser import parse
 from faceinpaint.presets import Preset
-from faceinpaint.provenance import commit, versions
+from faceinpaint.provenance import commit, device_name, versions
 from faceinpaint.regions import REGIONS, merge_classes
-from faceinpaint.training.methods import METHODS, Method
-from faceinpaint.training.run import Config
-from faceinpaint.training.train import device_name
 
 PER_IMAGE = ("psnr", "ssim", "l1", "lpips", "psnr_hole", "l1_hole")
 """Measured on each picture, composited and raw; the last two on hole pixels only."""
@@ -73,47 +69,6 @@ class Row:
     about: dict[str, Any] | None = None
     parser: nn.Module | None = None
     parser_about: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """The fixed pairs with the pictures that they name.
-
-    Attributes:
-        faces, holes: sets that hold every face and hole of the pairs.
-        pairs: see :func:`faceinpaint.data.masks.make_pairs`.
-    """
-
-    __test__ = False  # not a test case, whatever pytest thinks of its name
-
-    faces: FaceSet
-    holes: HoleSet
-    pairs: Sequence[Pair]
-
-    def about(self) -> dict[str, Any]:
-        """What a results record says of the test."""
-        return {
-            "faces": self.faces.source,
-            "holes": self.holes.source,
-            "pairs": len(self.pairs),
-            "pairs_sha256": self.digest(),
-        }
-
-    def digest(self) -> str:
-        """sha256 over ids and checksums of all pairs: equal for equal tests."""
-        lines = (f"{p.face_id},{p.face_sha256},{p.hole_id},{p.hole_sha256}\n" for p in self.pairs)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def repairer(config: Config, path: str | Path) -> Method:
-    """The method of loaded weights, if it repairs.
-
-    Raises:
-        ConfigError: they are a parser's.
-    """
-    if config.method not in METHODS:
-        raise ConfigError(f"these are the weights of a {config.method}", "Name those of a generator", path)
-    return METHODS[config.method]
 
 
 def count_parameters(network: nn.Module) -> int:

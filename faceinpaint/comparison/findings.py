@@ -5,7 +5,7 @@ A sentence says *ahead*, *behind* or *level* as the records have it, so that the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -299,6 +299,27 @@ def without_oracle(group: Group) -> str:
         f"With a guessed map, which is what one would have in use, it is {apart(ours, rival)} {said(rival)} "
         f"({face_by_face(ours, rival)})."
     )
+
+
+def claims(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whether the patent's claim of less computation than attention ([0112], [0114]) holds, a line for each width.
+
+    Args:
+        entries: ``inference`` of a bench record: method, width, options, flops and ms of each network.
+    """
+    paper = {"contextual-attention": 32, "gated-conv": 48}
+    widest = max(e["width"] for e in entries if e["method"] == "contextual-attention")
+    others = [e for e in entries if e["method"] in paper and (e["width"] == paper[e["method"]] or widest < 32)]
+    lines = []
+    for e in (e for e in entries if e["method"] == "facial-style"):
+        label = ", ".join([f"width {e['width']}", *(f"{k} {v}" for k, v in e["options"].items())])
+        said = [
+            f"{e['flops'] / o['flops']:.2f} times the FLOPs and {e['ms'] / o['ms']:.2f} times the time of {o['method']}"
+            for o in others
+        ]
+        held = all(e["flops"] < o["flops"] for o in others)
+        lines.append(f"{label}: {'true' if held else 'not true'} of FLOPs ({'; '.join(said)})")
+    return lines
 
 
 def _signed(value: float, digits: int = 2) -> str:

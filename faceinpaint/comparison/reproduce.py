@@ -17,18 +17,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from faceinpaint import weights
 from faceinpaint.backbones import Backbone, load_backbone
 from faceinpaint.comparison import table
-from faceinpaint.comparison.evaluate import Row, TestSet, count_flops, evaluate, evaluate_parser
-from faceinpaint.data.faces import load_faces, sha256_of
-from faceinpaint.data.masks import check_pairs, drawn_test_holes, load_holes, make_pairs, read_pairs, write_pairs
+from faceinpaint.comparison.evaluate import Row, count_flops, evaluate, evaluate_parser
+from faceinpaint.data.pairs import TestSet, check_pairs, read_pairs, write_pairs
+from faceinpaint.data.sources import Sources
 from faceinpaint.errors import ConfigError, WeightsError
+from faceinpaint.files import claimed, read_json, sha256_of, write_json
 from faceinpaint.presets import Preset
 from faceinpaint.show import write_plots
 from faceinpaint.training.methods import METHODS, PARSER, Method
-from faceinpaint.training.run import Config, load_generator, thinned_log
-from faceinpaint.training.train import differences, train
+from faceinpaint.training.run import Config, differences, load_generator, thinned_log
+from faceinpaint.training.train import train
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class RowPlan:
         title: in the table.
         method: what to train, or a fill that needs no training.
         map: where parsing maps come from, see :class:`faceinpaint.comparison.evaluate.Row`.
-        merge, options: of the training, see :class:`faceinpaint.training.train.Config`.
+        merge, options: of the training, see :class:`faceinpaint.training.run.Config`.
         run: name of its training, if it shares that of another row; its own otherwise.
         seed: added to that of the reproduction.
     """
@@ -114,54 +114,6 @@ def is_default(row: RowPlan, preset: Preset) -> bool:
     return bool(row.options) and all(name in own and own[name] == value for name, value in row.options.items())
 
 
-@dataclass(frozen=True)
-class Sources:
-    """Where pictures and weights come from.
-
-    Attributes:
-        faces: "toy" for drawn faces, or a folder (see :func:`faceinpaint.data.faces.load_faces`).
-        holes: "drawn", or a folder of hole masks (see :func:`faceinpaint.data.masks.load_holes`).
-        order: class order of the label maps; None if nothing is said of it, as a prepared cache knows it.
-        white_is_hole: polarity of the hole files; None likewise.
-        pairs: CSV of test pairs; None makes one from the test sets.
-        weights: of the frozen networks, see :func:`faceinpaint.backbones.load_backbone`.
-        inception: clean-fid's Inception file, for FID proper.
-    """
-
-    faces: str | Path = "toy"
-    holes: str | Path = "drawn"
-    order: str | None = None
-    white_is_hole: bool | None = None
-    pairs: Path | None = None
-    weights: str | Path = "auto"
-    inception: Path | None = None
-
-    def training(self, preset: Preset, cache: Path, seed: int = 0, progress: bool = False) -> tuple[Any, Any]:
-        """Training faces and holes at the preset's size; a folder of pictures is prepared into ``cache`` first."""
-        return self._faces("train", preset, cache, preset.faces, seed, progress), load_holes(
-            self.holes, "train", preset.size, count=preset.holes if self.holes == "drawn" else None, cache=cache,
-            white_is_hole=self.white_is_hole, seed=seed, progress=progress,
-        )  # fmt: skip
-
-    def test(self, preset: Preset, cache: Path, seed: int = 0, progress: bool = False) -> TestSet:
-        """The fixed test pairs: those of the CSV, or each test face once in every bin."""
-        faces = self._faces("test", preset, cache, preset.pairs_per_bin, seed, progress)
-        if self.holes == "drawn":
-            holes = drawn_test_holes(preset.pairs_per_bin, preset.size, seed, progress)
-        else:
-            holes = load_holes(
-                self.holes, "test", preset.size, cache=cache, white_is_hole=self.white_is_hole, progress=progress
-            )
-        return TestSet(faces, holes, read_pairs(self.pairs) if self.pairs else make_pairs(faces, holes, seed))
-
-    def _faces(self, split: str, preset: Preset, cache: Path, count: int, seed: int, progress: bool) -> Any:
-        drawn = self.faces == "toy"
-        return load_faces(
-            self.faces, split, preset.size, count=count if drawn else None, cache=cache, order=self.order, seed=seed,
-            progress=progress,
-        )  # fmt: skip
-
-
 def reproduce(
     preset: Preset, out: str | Path, *, sources: Sources | None = None, rows: Sequence[RowPlan] = ROWS, seed: int = 0,
     accelerator: str = "cpu", console: Console | None = None,
@@ -188,7 +140,7 @@ def reproduce(
         DataError: another process is writing there, or the system refuses to write.
         WeightsError: there is no Inception file of that name.
     """
-    with weights.claimed(Path(out)):
+    with claimed(Path(out)):
         return _reproduce(preset, Path(out), sources or Sources(), rows, seed, accelerator, console or Console())
 
 
@@ -209,7 +161,7 @@ def _reproduce(
     configs = {
         row.run or row.key: Config(row.method, preset, row.options, row.merge, seed + row.seed)
         for row in rows
-        if METHODS[row.method].generator_loss is not None
+        if METHODS[row.method].trained
     }
     if any(row.map == "predicted" for row in rows):
         configs[PARSER.name] = Config(PARSER.name, preset, seed=seed)
@@ -248,8 +200,8 @@ def _reproduce(
             trained[name] = network, about
         if PARSER.name in trained:
             record = out / "records" / f"{PARSER.name}.json"
-            if not record.exists() or weights.read_json(record).get("training") != trained[PARSER.name][1]:
-                weights.write_json(record, evaluate_parser(*trained[PARSER.name], test, device=device))
+            if not record.exists() or read_json(record).get("training") != trained[PARSER.name][1]:
+                write_json(record, evaluate_parser(*trained[PARSER.name], test, device=device))
         for row in rows:
             record = out / "records" / f"{row.key}.json"
             fill = METHODS[row.method].generator
@@ -264,12 +216,12 @@ def _reproduce(
                 made, test, lpips=lpips, features=lpips, inception=sources.inception, device=device,
                 progress=_advance(bar, task, whole, measuring[row.key]),
             )  # fmt: skip
-            weights.write_json(record, found)
+            write_json(record, found)
             bar.remove_task(task)
     before = table.read_logs([out / "records"])
     logs = before | {name: thinned_log(out / "runs" / name / "log.jsonl") for name in configs}
     if logs != before:
-        weights.write_json(out / "records" / table.LOGS, {"kind": "logs", "logs": logs})
+        write_json(out / "records" / table.LOGS, {"kind": "logs", "logs": logs})
     records = table.read_records([out / "records" / f"{row.key}.json" for row in rows])
     paths = table.write(records, out) + write_plots(records, out, logs)
     show(table.brief(records), console)
@@ -321,7 +273,7 @@ def _done(record: Path, row: Row, test: TestSet, features: Backbone, inception: 
     """
     if not record.exists():
         return False
-    held = weights.read_json(record)
+    held = read_json(record)
     if _fewer(held, row.about):
         return False
     if held.get("training") != row.about or held.get("test", {}).get("pairs_sha256") != test.digest():

@@ -14,8 +14,8 @@ from typing import Any
 from faceinpaint.comparison.evaluate import VERSION, VIEWS
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.errors import DataError
+from faceinpaint.files import write_text
 from faceinpaint.training.methods import METHODS
-from faceinpaint.weights import write_text
 
 AS_PRINTED: dict[str, tuple[str, str, str]] = {
     "context-encoder": ("18.69", "0.681", "-"),

@@ -24,8 +24,10 @@ from PIL import Image
 
 from faceinpaint.data import cache
 from faceinpaint.data.cache import Item, Listing, Prepared, skip
-from faceinpaint.data.faces import FaceSet, open_picture, read_labels, read_rgb, sha256_of
+from faceinpaint.data.images import open_picture, read_labels, read_rgb
+from faceinpaint.data.sets import FaceSet
 from faceinpaint.errors import ConfigError, DataError
+from faceinpaint.files import sha256_of
 from faceinpaint.regions import CLASS_ORDERS, CLASSES
 
 IMAGES, ANNOTATIONS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"

@@ -6,24 +6,21 @@ them says which, so the polarity of files is always an argument.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from faceinpaint.data import cache as caches
 from faceinpaint.data.cache import Item, Listing, Prepared, skip
-from faceinpaint.data.faces import FaceSet, open_picture, pick, sha256_of
+from faceinpaint.data.images import open_picture
+from faceinpaint.data.sets import HoleSet, hole_fraction
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.weights import write_text
+from faceinpaint.files import sha256_of
 
 BIN_EDGES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 """Edges of the hole fraction bins (Liu et al., ECCV 2018); a bin holds its upper edge, not its lower one."""
@@ -39,84 +36,12 @@ _SPLIT_STREAMS = {"train": 0, "test": 1}  # second word of the seed, so that the
 # ------------------------------------------------------------------------------------------- size of a hole
 
 
-def hole_fraction(hole: np.ndarray) -> float:
-    """Share of hole pixels, 0 to 1, of one hole mask (H, W) with 1 = hole."""
-    return float(np.count_nonzero(hole)) / hole.size
-
-
 def bin_of(fraction: float) -> int | None:
     """Index into :data:`BIN_NAMES` of a hole fraction, edges (lower, upper]; None outside (0.01, 0.6]."""
     for i, (lower, upper) in enumerate(pairwise(BIN_EDGES)):
         if lower < fraction <= upper:
             return i
     return None
-
-
-@dataclass(frozen=True)
-class HoleSet:
-    """Holes to train or test on.
-
-    Attributes:
-        holes: (M, S, S) uint8, 1 = hole; may be memory-mapped read-only.
-        ids: one name per hole, unique within the set.
-        sha256: one hex digest per hole: of the file (file sets) or of the pixels (drawn).
-        source: one line for results records, such as ``"drawn holes, train, seed 0"``.
-        fractions: (M,) float64 share of hole pixels at size S; computed if not given.
-        notes: remarks made while the files were prepared, such as a polarity that looks inverted.
-
-    Raises:
-        DataError: the counts do not belong together.
-    """
-
-    holes: np.ndarray
-    ids: tuple[str, ...]
-    sha256: tuple[str, ...]
-    source: str
-    fractions: np.ndarray = field(default=None)  # type: ignore[arg-type]
-    notes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.fractions is None:
-            # Hole by hole: a memory-mapped set may be larger than memory.
-            object.__setattr__(self, "fractions", np.array([hole_fraction(h) for h in self.holes]))
-        m, size = len(self.ids), self.holes.shape[-1]
-        if self.holes.dtype != np.uint8:
-            raise DataError(f"holes are {self.holes.dtype}, not uint8", "Give 0 for known, 1 for hole")
-        if (
-            self.holes.shape != (m, size, size)
-            or len(self.sha256) != m
-            or len(set(self.ids)) != m
-            or self.fractions.shape != (m,)
-        ):
-            raise DataError(
-                f"holes {self.holes.shape}, {len(set(self.ids))} different ids, {len(self.sha256)} checksums and "
-                f"{len(self.fractions)} fractions do not belong together",
-                "Give M square holes, M different ids and M checksums",
-            )
-
-    @property
-    def size(self) -> int:
-        """Side S of the holes in pixels."""
-        return self.holes.shape[-1]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def subset(self, which: Sequence[str] | Sequence[int] | np.ndarray) -> HoleSet:
-        """The holes with these ids or indices, in this order.
-
-        Raises:
-            DataError: an id or index is not in the set.
-        """
-        rows, chosen = pick(which, self.ids, f"hole of {self.source}")
-        return HoleSet(
-            self.holes[rows],
-            tuple(self.ids[i] for i in chosen),
-            tuple(self.sha256[i] for i in chosen),
-            self.source,
-            self.fractions[rows],
-            self.notes,
-        )
 
 
 # -------------------------------------------------------------------------------------------- drawn holes
@@ -421,219 +346,3 @@ def open_holes(folder: str | Path, *, split: str, size: int, white_is_hole: bool
         raise DataError(
             "its entries are incomplete", "Delete the folder and prepare it again", folder / "meta.json"
         ) from None
-
-
-def load_holes(
-    source: str | Path,
-    split: str,
-    size: int,
-    *,
-    count: int | None = None,
-    cache: Path | None = None,
-    white_is_hole: bool | None = None,
-    seed: int = 0,
-    progress: bool = False,
-) -> HoleSet:
-    """Holes from wherever they are: drawn, a prepared cache, or a folder of files.
-
-    Args:
-        source: ``"drawn"``; or a cache folder written by :func:`prepare_holes` or a folder that holds such caches;
-            or a folder of mask files, which is then prepared first.
-        split: ``"train"`` or ``"test"`` (``"val"``, ``"all"``: files only).
-        size: side of the square holes in pixels.
-        count: how many. Drawn: required; for test, rounded up to equal numbers per bin. Files: at most so
-            many, taken evenly along the sorted names, since mask sets are often sorted by hole size.
-        cache: folder that receives ``holes-<split>-<size>`` when a folder of files has to be prepared.
-        white_is_hole: polarity of the files; None, if nothing is said of it, for white = hole, or for that of the
-            cache.
-        seed: drawn holes only.
-        progress: show a progress bar while preparing or drawing.
-
-    Raises:
-        ConfigError: ``count`` or ``cache`` is needed and missing.
-        DataError: the folder is not usable, or its cache has another size, split or polarity.
-    """
-    if str(source) == "drawn":
-        if count is None:
-            raise ConfigError("drawn holes need a number of holes", "Give count")
-        if split == "test":
-            return drawn_test_holes(-(-count // len(BIN_NAMES)), size, seed, progress)
-        return drawn_holes(count, size, split, seed, progress)
-    folder = caches.find("holes", Path(source), split, size)
-    if folder is None:
-        if cache is None:
-            raise ConfigError(
-                f"{source} is not a prepared cache, and no folder for one is given",
-                "Run `faceinpaint data prepare` first, or name a cache folder",
-            )
-        folder = Path(cache) / caches.folder_name("holes", split, size)
-        polarity = white_is_hole is not False
-        prepare_holes(source, folder, split=split, size=size, white_is_hole=polarity, progress=progress)
-    holes = open_holes(folder, split=split, size=size, white_is_hole=white_is_hole)
-    if count is None or count >= len(holes):
-        return holes
-    return holes.subset(np.arange(count) * len(holes) // count)
-
-
-# ------------------------------------------------------------------------------------------- compositing
-
-
-# -------------------------------------------------------------------------------------------- test pairs
-
-
-class Pair(NamedTuple):
-    """One line of the test protocol: this face with this hole; ``bin`` is one of :data:`BIN_NAMES`."""
-
-    face_id: str
-    face_sha256: str
-    hole_id: str
-    hole_sha256: str
-    fraction: float
-    bin: str
-
-
-def make_pairs(faces: FaceSet, holes: HoleSet, seed: int = 0) -> list[Pair]:
-    """Each face once in each bin, with a hole of that bin; sorted by bin, then in the order of the faces.
-
-    Within a bin all holes are shuffled and dealt out, and again when they are used up, so their numbers of uses
-    differ by one at most. The same sets and seed give the same list.
-
-    Raises:
-        DataError: a bin has no hole.
-    """
-    bins = np.array([-1 if (b := bin_of(f)) is None else b for f in holes.fractions])
-    empty = [name for b, name in enumerate(BIN_NAMES) if not (bins == b).any()]
-    if empty:
-        raise DataError(
-            f"{holes.source}: no hole of fraction {', '.join(empty)} among {len(holes)}",
-            "Use a hole set that covers every bin from 0.01 to 0.6",
-        )
-    pairs = []
-    for b, name in enumerate(BIN_NAMES):
-        rng = np.random.Generator(np.random.PCG64([seed, b]))
-        members = np.flatnonzero(bins == b)
-        rounds = -(-len(faces) // len(members))
-        dealt = np.concatenate([rng.permutation(members) for _ in range(rounds)])
-        for f in range(len(faces)):
-            h = int(dealt[f])
-            pairs.append(
-                Pair(
-                    faces.ids[f],
-                    faces.sha256[f],
-                    holes.ids[h],
-                    holes.sha256[h],
-                    float(holes.fractions[h]),
-                    name,
-                )
-            )
-    return pairs
-
-
-def write_pairs(path: str | Path, pairs: Sequence[Pair]) -> None:
-    """Write a pair list as CSV with one header line; to a temporary name first, then renamed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Pair._fields)
-    # repr keeps every digit: a rounded fraction could fall on the other side of a bin's edge.
-    writer.writerows([*pair[:4], repr(float(pair.fraction)), pair.bin] for pair in pairs)
-    write_text(path, text.getvalue())
-
-
-def read_pairs(path: str | Path) -> list[Pair]:
-    """Read and check a pair list written by :func:`write_pairs`.
-
-    Raises:
-        DataError: naming the line: wrong header, an id that is empty or not a plain name, a checksum that is not
-            one, a fraction that is no number or not of the stated bin, a face twice in one bin, or one id with two
-            checksums; or the file is missing or has no pairs.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark at the beginning
-        rows = list(csv.reader(text.splitlines(), strict=True))
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"the pair list cannot be read ({error})", "Check the file", path) from None
-    header = ",".join(Pair._fields)
-    if not rows or tuple(rows[0]) != Pair._fields:
-        raise DataError(f"line 1: the header is not {header}", "Make the list with write_pairs", path)
-    pairs: list[Pair] = []
-    seen: set[tuple[str, str]] = set()
-    checksums: dict[tuple[str, str], str] = {}
-    for line, row in enumerate(rows[1:], 2):
-        try:
-            pair = _parse_pair(row)
-        except ValueError as error:
-            raise DataError(f"line {line}: {error}", "Mend the line or make the list again", path) from None
-        if (pair.face_id, pair.bin) in seen:
-            raise DataError(
-                f"line {line}: face {pair.face_id!r} is in bin {pair.bin} twice", "Remove one of them", path
-            )
-        seen.add((pair.face_id, pair.bin))
-        for key, value in ((("face", pair[0]), pair[1]), (("hole", pair[2]), pair[3])):
-            if checksums.setdefault(key, value) != value:
-                raise DataError(f"line {line}: {key[0]} {key[1]!r} has two checksums", "Make the list again", path)
-        pairs.append(pair)
-    if not pairs:
-        raise DataError("the pair list is empty", "Make the list again", path)
-    return pairs
-
-
-def _parse_pair(row: list[str]) -> Pair:
-    """One row of the CSV, checked by itself.
-
-    Raises:
-        ValueError: what is wrong with it.
-    """
-    if len(row) != len(Pair._fields):
-        raise ValueError(f"{len(row)} fields, not {len(Pair._fields)}")
-    face_id, face_sha256, hole_id, hole_sha256, fraction, name = row
-    for value in (face_id, hole_id):
-        if not caches.plain_name(value):
-            raise ValueError(f"{value!r} is not a plain id")
-    for value in (face_sha256, hole_sha256):
-        if len(value) != 64 or set(value) - set("0123456789abcdef"):
-            raise ValueError(f"{value!r} is not a SHA-256 checksum")
-    if name not in BIN_NAMES:
-        raise ValueError(f"unknown bin {name!r}")
-    try:
-        share = float(fraction)
-    except ValueError:
-        raise ValueError(f"fraction {fraction!r} is not a number") from None
-    if bin_of(share) != BIN_NAMES.index(name):
-        raise ValueError(f"fraction {fraction} is not in bin {name}")
-    return Pair(face_id, face_sha256, hole_id, hole_sha256, share, name)
-
-
-def check_pairs(pairs: Sequence[Pair], faces: FaceSet, holes: HoleSet) -> list[tuple[int, int]]:
-    """Make sure that faces and holes are the very ones the pair list was made from.
-
-    Returns:
-        Index of the face and index of the hole of each pair.
-
-    Raises:
-        DataError: an id is missing, a checksum differs, or a hole has another fraction at this size.
-    """
-    remedy = "Use the data the list was made from, or make a new list"
-    face_at = {name: i for i, name in enumerate(faces.ids)}
-    hole_at = {name: i for i, name in enumerate(holes.ids)}
-    found = []
-    for pair in pairs:
-        f, h = face_at.get(pair.face_id), hole_at.get(pair.hole_id)
-        if f is None:
-            raise DataError(f"face {pair.face_id!r} of the pair list is not in {faces.source}", remedy)
-        if h is None:
-            raise DataError(f"hole {pair.hole_id!r} of the pair list is not in {holes.source}", remedy)
-        if faces.sha256[f] != pair.face_sha256:
-            raise DataError(f"face {pair.face_id!r} of {faces.source} is another picture", remedy)
-        if holes.sha256[h] != pair.hole_sha256:
-            raise DataError(f"hole {pair.hole_id!r} of {holes.source} is another hole", remedy)
-        if holes.fractions[h] != pair.fraction:
-            raise DataError(
-                f"hole {pair.hole_id!r} covers {holes.fractions[h]:.4f} at {holes.size} pixels, the list says "
-                f"{pair.fraction:.4f}",
-                "Use the size that the list was made for, or make a new list",
-            )
-        found.append((f, h))
-    return found

@@ -32,7 +32,7 @@ from faceinpaint.errors import ConfigError
 from faceinpaint.regions import CLASSES
 
 if TYPE_CHECKING:
-    from faceinpaint.data.faces import FaceSet
+    from faceinpaint.data.sets import FaceSet
 
 SPLITS = ("train", "val", "test")
 """Splits of the drawn faces. Each has seeds of its own, so a face of one never appears in another."""
@@ -87,7 +87,7 @@ def toy_faces(count: int, size: int, split: str = "train", seed: int = 0, progre
     Raises:
         ConfigError: the split is unknown, the count below 1, or seed or size out of range.
     """
-    from faceinpaint.data.faces import FaceSet
+    from faceinpaint.data.sets import FaceSet
 
     seeds = _face_seeds(count, split, seed)
     _check_size(size)

@@ -549,7 +549,7 @@ class FacialStyle(nn.Module):
             regions: parsing map (B, H, W), 0 = other, 1..n. The patent takes it from the undamaged photograph.
 
         Returns:
-            the repaired face, raw; see :func:`faceinpaint.data.masks.composite`.
+            the repaired face, raw; see :func:`faceinpaint.models.composite`.
 
         Raises:
             DataError: the photograph has other sides.

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from faceinpaint import __version__
 from faceinpaint.errors import ConfigError
+from faceinpaint.files import replacing
 from faceinpaint.models import composite
 from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.regions import REGIONS
 from faceinpaint.repair.trained import halved, listed
 from faceinpaint.training.methods import METHODS, PARSER
 from faceinpaint.training.run import load_generator
-from faceinpaint.weights import replacing
 
 OPSET = 20
 """Version of the ONNX operators."""

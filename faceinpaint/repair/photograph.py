@@ -18,8 +18,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
-from faceinpaint.comparison.evaluate import repairer
 from faceinpaint.errors import ConfigError, DataError, FaceInpaintError, refusal
+from faceinpaint.files import replacing
 from faceinpaint.models.parser import parse
 from faceinpaint.regions import REGION_COLOURS, merge_classes, to_official
 from faceinpaint.repair import trained
@@ -33,8 +33,7 @@ from faceinpaint.repair.pictures import (
     read_photograph,
     write_photograph,
 )
-from faceinpaint.training.run import Config, check_merge, load_generator, load_parser
-from faceinpaint.weights import replacing
+from faceinpaint.training.run import Config, check_merge, load_generator, load_parser, repairer
 
 OUTSIDE = ("refuse", "classical")
 """What becomes of hole pixels that lie in no face."""

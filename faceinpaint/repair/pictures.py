@@ -21,12 +21,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from faceinpaint.data.faces import open_picture
+from faceinpaint.data.images import open_picture
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.weights import replacing
+from faceinpaint.files import replacing
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-"""What a photograph is read from; a closed list, see :data:`faceinpaint.data.faces.PICTURE_FORMATS`."""
+"""What a photograph is read from; a closed list, see :data:`faceinpaint.data.images.PICTURE_FORMATS`."""
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 """Kinds of samples, by PNG's own numbers (PNG specification, third edition, 11.2.1)."""
@@ -126,7 +126,7 @@ def read_photograph(path: str | Path) -> Photograph:
     """Read a PNG, JPEG or WebP file.
 
     Raises:
-        DataError: it cannot be read (:func:`faceinpaint.data.faces.open_picture`), or its colours are those of
+        DataError: it cannot be read (:func:`faceinpaint.data.images.open_picture`), or its colours are those of
             print (CMYK).
     """
     path = Path(path)
@@ -163,7 +163,7 @@ def read_hole_for(photo: Photograph, path: str | Path, white_is_hole: bool = Tru
 
 def read_parsing_for(photo: Photograph, path: str | Path, order: str = "celebamask-hq") -> np.ndarray:
     """The parsing map of a photograph, upright, (H, W) uint8 official class ids; as :func:`read_hole_for`."""
-    from faceinpaint.data.faces import read_labels
+    from faceinpaint.data.images import read_labels
 
     return _upright_like(photo, read_labels(path, order), 1, "parsing map", path)
 

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 
 from faceinpaint import weights
-from faceinpaint.comparison.evaluate import repairer
 from faceinpaint.data.cache import plain_name
 from faceinpaint.errors import CheckpointError, ConfigError
-from faceinpaint.training.run import check_merge, load_generator, load_parser
+from faceinpaint.files import read_json, write_json
+from faceinpaint.training.run import check_merge, load_generator, load_parser, repairer
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "weights"
 """Where the repository keeps them; a copy of the library installed without the repository has none."""
@@ -74,7 +74,7 @@ def listed(folder: Path | None = None) -> list[Trained]:
     path = (folder or FOLDER) / "index.json"
     if not path.is_file():
         return []
-    entries = weights.read_json(path).get("weights")
+    entries = read_json(path).get("weights")
     fields = {"name", "trained_on", "licence", "generator", "parser"}
     good = isinstance(entries, list) and all(
         isinstance(e, dict)
@@ -114,7 +114,7 @@ def find(name: str | Path | None = None, parser: str | Path | None = None, folde
     if entry is not None:
         files = folder / entry.name / "generator.safetensors", folder / entry.name / "parser.safetensors"
         for path, sha256 in zip(files, (entry.generator, entry.parser), strict=True):
-            if sha256 is not None and weights.read_json(path.with_suffix(".json")).get("sha256") != sha256:
+            if sha256 is not None and read_json(path.with_suffix(".json")).get("sha256") != sha256:
                 raise CheckpointError("these are not the weights of the list", "Restore them from the repository", path)
         return Found(files[0], named or (files[1] if entry.parser else None), str(entry), entry)
     path = Path(str(name))
@@ -168,7 +168,7 @@ def add(
         entry = Trained(name, trained_on, licence, **sums)
         entries.insert(0 if first else places[0] if places else len(entries), entry)
         with _swapped(new, folder / name):
-            weights.write_json(folder / "index.json", {"weights": [asdict(e) for e in entries]})
+            write_json(folder / "index.json", {"weights": [asdict(e) for e in entries]})
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return entry
@@ -212,4 +212,4 @@ def halve(source: Path, out: Path) -> str:
     tensors, about = weights.load(source)
     record: dict[str, Any] = {k: v for k, v in about.items() if k != "sha256"}
     weights.save(out, {name: halved(tensor) for name, tensor in tensors.items()}, record | {"stored": "float16"})
-    return str(weights.read_json(out.with_suffix(".json"))["sha256"])
+    return str(read_json(out.with_suffix(".json"))["sha256"])

@@ -1,7 +1,7 @@
-"""A method = generator + critic + losses + optimiser settings. The rows of the comparison table are these entries.
+"""A method = generator + what it is trained for + optimiser settings. The rows of the comparison table are these.
 
-Training knows no method by name. It builds the generator and the critic, asks for the two losses, and adds up what
-they return.
+Training knows no method by name. It builds the generator and the critic, asks for the two losses
+(:mod:`faceinpaint.training.objectives`), and adds up what they return.
 """
 
 from __future__ import annotations
@@ -11,39 +11,23 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from faceinpaint import losses
-from faceinpaint.backbones import Backbone
 from faceinpaint.errors import ConfigError
-from faceinpaint.models import composite
 from faceinpaint.models.baselines import MeanFill, Telea
 from faceinpaint.models.context_encoder import ContextEncoder
 from faceinpaint.models.contextual_attention import ContextualAttention
-from faceinpaint.models.discriminators import (
-    ContextEncoderCritic,
-    DeepFillCritic,
-    PatchGAN,
-    SNPatchGAN,
-    crop,
-    local_window,
-)
 from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.models.gated_conv import GatedConv
 from faceinpaint.models.parser import FaceParser
 from faceinpaint.models.start import Started
-from faceinpaint.presets import Preset
+from faceinpaint.presets import LAMBDAS, Preset
 from faceinpaint.regions import n_regions
 
-TAPS = {
-    "vgg19": (("relu1_1", "relu2_1", "relu3_1"), ("relu2_2", "relu3_4")),
-    "squeezenet1_1": (("relu1", "fire2", "fire4"), ("fire2", "fire4")),
-}
-"""For each frozen network the feature maps of the perceptual loss, and those of the style loss."""
+if TYPE_CHECKING:
+    from faceinpaint.training.objectives import Objective
 
 SHARED = (
     "size", "start", "faces", "holes", "pairs_per_bin", "images", "batch", "lr", "decay", "ema", "precision", "compile",
@@ -58,40 +42,6 @@ generator's raw output or the photograph with its hole filled; over which pixels
 AS_PRINTED = {"reconstruction": 1.0, "style": 250.0, "judge": "raw", "l1": "all"}
 """Loss options of the patent's method as the patent has it, where the default is another: the raw output is judged, all
 pixels are reconstructed, and the lambdas are those printed in EdgeConnect's paper, to which the patent leaves them."""
-
-
-class Batch(NamedTuple):
-    """What one training step sees.
-
-    Attributes:
-        image: (B, 3, H, W) in [-1, 1].
-        hole: (B, 1, H, W), 1 = hole.
-        regions: parsing map (B, H, W), 0 = other.
-        chance: (B, 1, 1, 1) uniform in [0, 1), the same whatever the number of devices.
-    """
-
-    image: Tensor
-    hole: Tensor
-    regions: Tensor
-    chance: Tensor
-
-
-class Step(NamedTuple):
-    """What a loss sees: the batch, the generator's output, the critic, and the frozen network if one is used.
-
-    Attributes:
-        output: an :class:`faceinpaint.models.Output`.
-        critic: one of :mod:`faceinpaint.models.discriminators`, None if the method has none.
-        mean: mean over the batches of all devices, of critic outputs or features.
-        options: the method's loss options.
-    """
-
-    batch: Batch
-    output: Any
-    critic: Any
-    backbone: Backbone | None
-    mean: losses.Mean
-    options: dict[str, Any]
 
 
 HALVED_FOUR_TIMES = range(32, 2**31, 16)
@@ -110,9 +60,6 @@ class Method:
         title: in the table.
         generator: class of the generator.
         sizes: its width arguments at a preset.
-        critic: builds the critic, given the preset; None if there is none.
-        generator_loss, critic_loss: from a :class:`Step` to weighted terms by name; the loss is their sum. A method
-            without is not trained.
         options: loss options and their defaults.
         lr: learning rate of the paper; critic_lr: that of the critic as a multiple of it.
         betas: of Adam.
@@ -120,15 +67,13 @@ class Method:
         sides: sizes of pictures that its networks take, given the generator's arguments that differ from the preset's.
         perceptual: a frozen network is looked through.
         uses_map: the generator looks at the parsing map.
+        trained: whether it learns anything; what for, :mod:`faceinpaint.training.objectives` says.
     """
 
     name: str
     title: str
     generator: type[nn.Module]
     sizes: Callable[[Preset], dict[str, Any]]
-    critic: Callable[[Preset], nn.Module] | None = None
-    generator_loss: Any = None
-    critic_loss: Any = None
     options: dict[str, Any] = field(default_factory=dict)
     lr: float = 1e-4
     critic_lr: float = 1.0
@@ -137,6 +82,29 @@ class Method:
     sides: Callable[[dict[str, Any]], Sequence[int]] = lambda options: HALVED_FOUR_TIMES
     perceptual: bool = False
     uses_map: bool = False
+    trained: bool = True
+
+    @property
+    def objective(self) -> Objective | None:
+        """What it is trained for; None if it learns nothing."""
+        from faceinpaint.training.objectives import OBJECTIVES  # here: who only repairs loads no loss and no critic
+
+        return OBJECTIVES.get(self.name)
+
+    @property
+    def critic(self) -> Callable[[Preset], nn.Module] | None:
+        """Builds its critic, given the preset; None if there is none."""
+        return self.objective.critic if self.objective else None
+
+    @property
+    def generator_loss(self) -> Any:
+        """From a :class:`~faceinpaint.training.objectives.Step` to weighted terms by name; the loss is their sum."""
+        return self.objective.generator_loss if self.objective else None
+
+    @property
+    def critic_loss(self) -> Any:
+        """The same of the critic."""
+        return self.objective.critic_loss if self.objective else None
 
     def own_options(self) -> dict[str, Any]:
         """Arguments of the generator that are options, with their defaults."""
@@ -235,153 +203,28 @@ class Method:
         return Started(self.generator(**arguments, from_start=True), preset.start)
 
 
-# --- losses of each method ------------------------------------------------------------------------------------------
-
-
-def _facial_generator(s: Step) -> dict[str, Tensor]:
-    out, image, o = s.output.image, s.batch.image, s.options
-    terms = {"reconstruction": losses.reconstruction(out, image, s.batch.hole if o["l1"] == "hole" else None)}
-    judged = composite(out, image, s.batch.hole) if o["judge"] == "composite" else out
-    if s.backbone is not None and (o["perceptual"] or o["style"]):
-        perceptual_taps, style_taps = TAPS[s.backbone.name]
-        taps = tuple(dict.fromkeys(perceptual_taps + style_taps))  # not a set: all devices take the means in one order
-        with torch.no_grad():
-            true = s.backbone(image, taps)
-            # Networks differ in the size of their activations; divided by their mean, lambdas mean the same for all.
-            exact = torch.promote_types(image.dtype, torch.float32)
-            scale = {tap: s.mean(features.to(exact)).clamp(min=1e-6) for tap, features in true.items()}
-            true = {tap: features / scale[tap] for tap, features in true.items()}
-        seen = {tap: features / scale[tap] for tap, features in s.backbone(judged, taps).items()}
-        terms["perceptual"] = losses.perceptual(seen, true, perceptual_taps)
-        terms["style"] = losses.style(seen, true, style_taps)
-    if o["adversarial"]:
-        fake = s.critic(judged, s.batch.hole)
-        if o["gan"] == "hinge":
-            terms["adversarial"] = losses.hinge_generator(fake)
-        else:
-            with torch.no_grad():
-                real = s.critic(image, s.batch.hole)
-            terms["adversarial"] = losses.ragan_generator(real, fake, s.mean)
-    return losses.generator_loss(terms, {name: o[name] for name in losses.LAMBDAS})
-
-
-def _facial_critic(s: Step) -> dict[str, Tensor]:
-    if not s.options["adversarial"]:
-        return {}
-    out = s.output.image
-    judged = composite(out, s.batch.image, s.batch.hole) if s.options["judge"] == "composite" else out
-    real, fake = s.critic(s.batch.image, s.batch.hole), s.critic(judged, s.batch.hole)
-    if s.options["gan"] == "hinge":
-        return {"critic": losses.hinge_discriminator(real, fake)}
-    return {"critic": losses.ragan_discriminator(real, fake, s.mean)}
-
-
-def _encoder_generator(s: Step) -> dict[str, Tensor]:
-    # As the random-region net was released (train_random.lua): the raw output is judged, and compared at all pixels.
-    # The paper's equations mask the loss by the hole; pasting into the photograph is done by the test script only.
-    out = s.output.image
-    return {
-        "reconstruction": s.options["reconstruction"] * (out - s.batch.image).square().mean(),
-        "adversarial": s.options["adversarial"] * losses.bce_generator(s.critic(out, s.batch.hole)),
-    }
-
-
-def _encoder_critic(s: Step) -> dict[str, Tensor]:
-    real, fake = s.critic(s.batch.image, s.batch.hole), s.critic(s.output.image, s.batch.hole)
-    return {"critic": losses.bce_discriminator(real, fake)}
-
-
-def _attention_generator(s: Step) -> dict[str, Tensor]:
-    image, hole, coarse, fine = s.batch.image, s.batch.hole, s.output.coarse, s.output.image
-    # The paper's L1 looks at the patch of its rectangular hole; here, at the hole itself, discounted inwards.
-    share = s.mean(hole)
-    inside = losses.discount(hole) * hole / share.clamp(min=1e-6)
-    outside = (1 - hole) / (1 - share).clamp(min=1e-6)
-    l1, ae = (
-        1.2 * losses.weighted_l1(coarse, image, where) + losses.weighted_l1(fine, image, where)
-        for where in (inside, outside)
-    )
-    scores = s.critic(composite(fine, image, hole), hole)
-    return {
-        "hole": s.options["hole"] * l1,
-        "known": s.options["known"] * ae,
-        "adversarial": -s.options["adversarial"] * sum(score.mean() for score in scores),
-    }
-
-
-def _attention_critic(s: Step) -> dict[str, Tensor]:
-    image, hole, critic = s.batch.image, s.batch.hole, s.critic
-    repaired = composite(s.output.image, image, hole)
-    real, fake = critic(image, hole), critic(repaired, hole)
-    window = local_window(hole, critic.window)
-    real_patch, fake_patch, hole_patch = (crop(x, window, critic.window) for x in (image, repaired, hole))
-    penalty = losses.gradient_penalty(critic.whole, image, repaired, hole, s.batch.chance)
-    penalty = penalty + losses.gradient_penalty(critic.local, real_patch, fake_patch, hole_patch, s.batch.chance)
-    return {
-        "critic": sum(losses.wasserstein_discriminator(r, f) for r, f in zip(real, fake, strict=True)),
-        "penalty": s.options["penalty"] * penalty,
-    }
-
-
-def _gated_generator(s: Step) -> dict[str, Tensor]:
-    image, hole = s.batch.image, s.batch.hole
-    both = losses.reconstruction(s.output.coarse, image) + losses.reconstruction(s.output.image, image)
-    fake = s.critic(composite(s.output.image, image, hole), hole)
-    return {
-        "reconstruction": s.options["reconstruction"] * both,
-        "adversarial": s.options["adversarial"] * losses.hinge_generator(fake),
-    }
-
-
-def _gated_critic(s: Step) -> dict[str, Tensor]:
-    repaired = composite(s.output.image, s.batch.image, s.batch.hole)
-    real, fake = s.critic(s.batch.image, s.batch.hole), s.critic(repaired, s.batch.hole)
-    return {"critic": losses.hinge_discriminator(real, fake)}
-
-
-def _parser(s: Step) -> dict[str, Tensor]:
-    # Eyes and brows are a hundredth of a face: unweighted, the parser leaves them out for a long time. A region counts
-    # by the inverse root of its share, between counting every pixel alike and counting every region alike.
-    scores, regions = s.output.image.float(), s.batch.regions.long()
-    share = torch.stack([s.mean((regions == i).float()) for i in range(scores.shape[1])])
-    weight = share.clamp(min=1e-4).rsqrt()
-    loss = (F.cross_entropy(scores, regions, reduction="none") * weight[regions]).mean()
-    return {"cross_entropy": loss / (weight * share).sum()}
-
-
 # --- the rows -------------------------------------------------------------------------------------------------------
-
-
-def _scaled(width: float, preset: Preset, step: int = 4) -> int:
-    return max(step, round(width * preset.baseline_scale / step) * step)
-
 
 METHODS = {
     m.name: m
     for m in (
-        Method("mean-fill", "Mean colour", MeanFill, lambda p: {}),
-        Method("telea", "Telea (classical)", Telea, lambda p: {}),
+        Method("mean-fill", "Mean colour", MeanFill, lambda p: {}, trained=False),
+        Method("telea", "Telea (classical)", Telea, lambda p: {}, trained=False),
         Method(
             "context-encoder", "CE", ContextEncoder,
-            lambda p: {"size": p.size, "width": _scaled(64, p), "bottleneck": _scaled(4000, p)},
-            lambda p: ContextEncoderCritic(p.size, _scaled(64, p)),
-            _encoder_generator, _encoder_critic,
+            lambda p: {"size": p.size, "width": p.scaled(64), "bottleneck": p.scaled(4000)},
             {"reconstruction": 0.999, "adversarial": 0.001}, lr=2e-3, critic_lr=0.1,
             settings=("baseline_scale", "critic_steps"), sides=lambda options: (32, 64, 128, 256, 512),
         ),
         Method(
             "contextual-attention", "CA", ContextualAttention,
-            lambda p: {"width": _scaled(32, p)},
-            lambda p: DeepFillCritic(p.size, _scaled(64, p)),
-            _attention_generator, _attention_critic,
+            lambda p: {"width": p.scaled(32)},
             {"hole": 1.2, "known": 1.2, "adversarial": 0.001, "penalty": 10.0}, betas=(0.5, 0.9),
             settings=("baseline_scale", "critic_steps"),
         ),
         Method(
             "gated-conv", "DF2", GatedConv,
-            lambda p: {"width": _scaled(48, p)},
-            lambda p: SNPatchGAN(_scaled(64, p)),
-            _gated_generator, _gated_critic,
+            lambda p: {"width": p.scaled(48)},
             {"reconstruction": 1.0, "adversarial": 1.0}, settings=("baseline_scale", "critic_steps"),
         ),
         Method(
@@ -390,9 +233,7 @@ METHODS = {
                 "reading": p.reading, "width": p.width, "style_width": p.style_width, "style_ups": p.style_ups,
                 "heads": p.heads,
             },
-            lambda p: PatchGAN(p.critic_width),
-            _facial_generator, _facial_critic,
-            losses.LAMBDAS | {"gan": "ragan", "judge": "composite", "l1": "hole"}, betas=(0.0, 0.9),
+            LAMBDAS | {"gan": "ragan", "judge": "composite", "l1": "hole"}, betas=(0.0, 0.9),
             settings=(
                 "reading", "width", "style_width", "style_ups", "heads", "critic_width", "backbone", "critic_steps",
             ), perceptual=True, uses_map=True,
@@ -403,12 +244,12 @@ METHODS = {
 """The rows of the comparison table, in its order."""
 
 PARSER = Method(
-    "parser", "Parser", FaceParser, lambda p: {"width": p.parser_width}, generator_loss=_parser, lr=1e-3,
+    "parser", "Parser", FaceParser, lambda p: {"width": p.parser_width}, lr=1e-3,
     betas=(0.9, 0.999), settings=("parser_width",), uses_map=True,
 )  # fmt: skip
 """No row of its own: it supplies the parsing map where there is none."""
 
-TRAINED = (*(name for name, m in METHODS.items() if m.generator_loss is not None), PARSER.name)
+TRAINED = (*(name for name, m in METHODS.items() if m.trained), PARSER.name)
 """What ``faceinpaint train`` accepts."""
 
 

@@ -14,9 +14,10 @@ from torch import nn
 
 from faceinpaint import weights
 from faceinpaint.errors import CheckpointError, ConfigError
+from faceinpaint.files import read_json, write_json
 from faceinpaint.presets import Preset, preset
 from faceinpaint.regions import MERGES
-from faceinpaint.training.methods import AS_PRINTED, PARSER, method
+from faceinpaint.training.methods import AS_PRINTED, METHODS, PARSER, Method, method
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if method(self.method).generator_loss is None:
+        if not method(self.method).trained:
             raise ConfigError(f"method {self.method} is not trained", "Evaluate it as it is")
         if self.merge not in MERGES:
             raise ConfigError(f"unknown merge {self.merge!r}", f"Use one of {', '.join(MERGES)}")
@@ -79,6 +80,17 @@ class Config:
         model, _ = chosen.split_options(self.options)
         torch.manual_seed(self.seed)
         return chosen.build(self.preset, self.merge, model)
+
+
+def repairer(config: Config, path: str | Path) -> Method:
+    """The method of loaded weights, if it repairs.
+
+    Raises:
+        ConfigError: they are a parser's.
+    """
+    if config.method not in METHODS:
+        raise ConfigError(f"these are the weights of a {config.method}", "Name those of a generator", path)
+    return METHODS[config.method]
 
 
 def load_generator(path: str | Path) -> tuple[nn.Module, Config, dict[str, Any]]:
@@ -156,3 +168,57 @@ def log_lines(path: Path) -> list[str]:
     if not path.exists():
         return []
     return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+
+
+def claim(out: Path, about: dict[str, Any]) -> list[int]:
+    """Make ``out`` the folder of this run, or check that it already is; returns the fewer images asked for before."""
+    path = out / "config.json"
+    about = json.loads(json.dumps(about))
+    earlier: list[int] = []
+    if path.exists():
+        held = read_json(path)
+        earlier = held.pop("earlier", [])
+        differs = differences(held, about)
+        if not isinstance(earlier, list):
+            differs.append(f"earlier is {earlier!r} there")
+        if differs:
+            problem = f"the folder holds another run ({'; '.join(differs)})"
+            raise CheckpointError(problem, "Choose another folder, or delete it", out)
+        before = held["config"]["preset"]["images"]
+        if before == about["config"]["preset"]["images"]:
+            return earlier
+        earlier = [*earlier, before]
+    write_json(path, about | {"earlier": earlier} if earlier else about)
+    return earlier
+
+
+def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
+    """What keeps a run on file from being the one that is wanted, in words; empty if nothing does.
+
+    Where a frozen network's weights were found does not matter, their sha256 does. Nor do settings that the method does
+    not read, nor that the run has fewer images: it can be taken further. Runs that keep no checksum of their pictures
+    are taken to be of the same ones.
+    """
+    if isinstance(held, dict) and isinstance(wanted, dict):
+        held, wanted = _decisive(held), _decisive(wanted)
+        keys = list(wanted | held)
+        return [line for key in keys for line in differences(held.get(key), wanted.get(key), key)]
+    if held == wanted or name == "weights":
+        return []
+    if name == "pictures_sha256" and None in (held, wanted):
+        return []
+    if name == "images" and isinstance(held, int) and isinstance(wanted, int) and held < wanted:
+        return []
+    return [f"{name} is {held!r} there, {wanted!r} here"]
+
+
+def _decisive(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without the settings that its method does not read; any other dictionary as it is."""
+    if not isinstance(config.get("method"), str) or not isinstance(config.get("preset"), dict):
+        return config
+    try:
+        chosen = method(config["method"])
+    except ConfigError:
+        return config
+    kept = {name: value for name, value in config["preset"].items() if name == "name" or chosen.reads(name)}
+    return config | {"preset": kept}

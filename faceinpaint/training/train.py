@@ -9,165 +9,47 @@ processes. So the same weights come out, but for rounding, whatever the number o
 
 from __future__ import annotations
 
-import gc
 import hashlib
-import inspect
 import json
-import os
 import shutil
 import signal
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
-from torch.nn.parallel import DistributedDataParallel
 
 from faceinpaint import weights
 from faceinpaint.backbones import Backbone, load_backbone
-from faceinpaint.data.faces import FaceSet
-from faceinpaint.data.masks import HoleSet
-from faceinpaint.errors import CheckpointError, ConfigError, DataError, TrainingError
+from faceinpaint.data.sets import FaceSet, HoleSet
+from faceinpaint.errors import CheckpointError, TrainingError
+from faceinpaint.files import claimed, write_text
 from faceinpaint.models import composite
 from faceinpaint.models.parser import parse
-from faceinpaint.presets import Preset
-from faceinpaint.provenance import commit, versions
-from faceinpaint.regions import CLASSES, MIRRORED, region_table
-from faceinpaint.training.methods import Batch, Method, Step, method
-from faceinpaint.training.run import Config, check_merge, load_parser, log_lines
+from faceinpaint.provenance import stamp
+from faceinpaint.training.feed import Feed
+from faceinpaint.training.methods import Method, method
+from faceinpaint.training.objectives import Batch, Step
+from faceinpaint.training.processes import (
+    MeanOfProcesses,
+    first_line,
+    interruptible,
+    is_of_lost_peer,
+    launch,
+    share_statistics,
+)
+from faceinpaint.training.run import Config, check_merge, claim, differences, load_parser, log_lines
 
 Progress = Callable[[int, str], None]
 """Told how many images more were trained on, and one line on how it goes."""
 
-
-class Feed:
-    """Batches of faces, holes and parsing maps, from arrays in memory (or memory-mapped) to the device.
-
-    On a GPU the whole set moves there once, as bytes. Faces are mirrored at random, left and right swapped in their
-    maps, holes mirrored and turned. Every face comes once an epoch; holes are drawn at random.
-
-    Args:
-        faces, holes: the training set, both of the same size in pixels.
-        batch: images a step over all processes.
-        seed: of order and mirroring.
-        merge: how classes become regions.
-        device: where batches are made.
-        rank, world: this process and their number; each takes its share of every batch.
-
-    Raises:
-        ConfigError: the batch cannot be shared out evenly.
-        DataError: sizes differ, or there is nothing to train on.
-    """
-
-    def __init__(
-        self, faces: FaceSet, holes: HoleSet, batch: int, seed: int = 0, merge: str = "regions",
-        device: torch.device | str = "cpu", rank: int = 0, world: int = 1,
-    ) -> None:  # fmt: skip
-        if not len(faces) or not len(holes):
-            raise DataError("there is nothing to train on", "Give at least one face and one hole")
-        if faces.images.shape[1:3] != holes.holes.shape[1:]:
-            raise DataError(
-                f"faces are {faces.size} pixels wide, holes {holes.holes.shape[2]}", "Prepare both at the same size"
-            )
-        if int(faces.labels.max()) >= len(CLASSES):
-            raise DataError(
-                f"a parsing map holds class {int(faces.labels.max())}, known are 0 to {len(CLASSES) - 1}",
-                "Give maps with one class id per pixel",
-            )
-        if batch % world:
-            raise ConfigError(
-                f"a batch of {batch} cannot be shared by {world} processes", "Choose a multiple of their number"
-            )
-        with warnings.catch_warnings():
-            # A memory-mapped set is read-only, of which torch warns; nothing writes to it here.
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            self.arrays = tuple(torch.from_numpy(np.asarray(a)) for a in (faces.images, faces.labels, holes.holes))
-        self.device = torch.device(device)
-        if self.device.type != "cpu":
-            self.arrays = tuple(a.to(self.device) for a in self.arrays)
-        table = region_table(merge)
-        self.tables = torch.from_numpy(np.stack([table, table[list(MIRRORED)]])).to(self.device)  # as it is, mirrored
-        self.batch, self.seed, self.share = batch, seed, slice(rank * batch // world, (rank + 1) * batch // world)
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
-
-    def plan(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Of a step's whole batch: face indices, hole indices, eight-valued turns, and uniform numbers."""
-        count = len(self.arrays[0])
-        faces = np.empty(self.batch, np.int64)
-        for i, position in enumerate(range(step * self.batch, (step + 1) * self.batch)):
-            epoch, place = divmod(position, count)
-            if epoch != self._order[0]:
-                self._order = (epoch, np.random.default_rng([self.seed, 1, epoch]).permutation(count))
-            faces[i] = self._order[1][place]
-        rng = np.random.default_rng([self.seed, 2, step])
-        holes = rng.integers(len(self.arrays[2]), size=self.batch)
-        return faces, holes, rng.integers(16, size=self.batch), rng.random(self.batch, dtype=np.float32)
-
-    def __call__(self, step: int) -> Batch:
-        """This process's share of the batch of a step."""
-        which, holes_at, turns, chance = (torch.from_numpy(a[self.share]).to(self.device) for a in self.plan(step))
-        images, labels, holes = self.arrays
-        mirror = (turns & 1).bool()
-        image = images[which].permute(0, 3, 1, 2)
-        image = torch.where(mirror[:, None, None, None], image.flip(-1), image)
-        label = labels[which]
-        label = torch.where(mirror[:, None, None], label.flip(-1), label)
-        hole = holes[holes_at][:, None]
-        for bit, turned in ((2, lambda h: h.flip(-1)), (4, lambda h: h.flip(-2)), (8, lambda h: h.transpose(-1, -2))):
-            hole = torch.where((turns & bit).bool()[:, None, None, None], turned(hole), hole)
-        return Batch(
-            image.to(torch.float32).div_(127.5).sub_(1),
-            hole.to(torch.float32),
-            self.tables[mirror.long()[:, None, None], label.long()],
-            chance[:, None, None, None],
-        )
-
-
-def launch(preset: Preset, accelerator: str = "cpu", devices: int | str = 1) -> Fabric:
-    """Start the processes of a run. Under torchrun they are already there: all of them are taken.
-
-    Args:
-        preset: gives the precision.
-        accelerator, devices: as Lightning Fabric names them; ``devices`` is not looked at under torchrun.
-
-    Raises:
-        ConfigError: there are fewer GPUs here than asked for.
-    """
-    nodes = 1
-    if torch.distributed.is_torchelastic_launched():
-        devices = int(os.environ["LOCAL_WORLD_SIZE"])
-        nodes = int(os.environ["WORLD_SIZE"]) // devices
-    there = torch.cuda.device_count()
-    if accelerator == "cuda" and isinstance(devices, int) and devices > there:
-        raise ConfigError(f"{devices} GPUs are asked for, there are {there}", "Ask for no more than there are")
-    # Buffers need no broadcast: all processes compute the same ones, and one that changed between two passes through
-    # a critic would spoil their gradients.
-    known = inspect.signature(DistributedDataParallel).parameters
-    keep: dict[str, Any] = {next(n for n in ("forward_sync_buffers", "broadcast_buffers") if n in known): False}
-    several = DDPStrategy(**keep)
-    precision: Any = preset.precision
-    fabric = Fabric(
-        accelerator=accelerator, devices=devices, num_nodes=nodes, precision=precision,
-        strategy="auto" if devices == 1 and nodes == 1 else several,
-    )  # fmt: skip
-    fabric.launch()
-    return fabric
-
-
-def disband(fabric: Fabric) -> None:
-    """End together what :func:`launch` started, once all runs are over."""
-    if fabric.world_size > 1:
-        gc.collect()  # networks hold on to the process group, which does not end well while they live
-        fabric.barrier()
-        torch.distributed.destroy_process_group()
+CALMER = "Start again with a lower lr, or with precision 32-true"
+"""What to do about a training that breaks down."""
 
 
 def train(
@@ -211,19 +93,18 @@ def train(
     fabric = fabric or launch(config.preset, accelerator)
     before, lost = signal.getsignal(signal.SIGTERM), False
     try:
-        with weights.claimed(out) if fabric.is_global_zero else nullcontext():
+        with claimed(out) if fabric.is_global_zero else nullcontext():
             return _train(config, faces, holes, out, backbone_weights, progress, fabric, begin, parser)
     except RuntimeError as error:
-        reason = str(error).strip().partition("\n")[0]
-        lost = isinstance(error, torch.distributed.DistError) or "gloo" in reason or "peer" in reason
-        if fabric.world_size == 1 or not lost:
+        lost = fabric.world_size > 1 and is_of_lost_peer(error)
+        if not lost:
             raise
         remedy = "Look for its own message, mend the cause and start the same command again: it goes on"
-        raise TrainingError(f"another process of the run was lost ({reason})", remedy, out) from error
+        raise TrainingError(f"another process of the run was lost ({first_line(error)})", remedy, out) from error
     finally:
         # Of a lost worker's peers, torchrun ends each by SIGTERM, which must not come before the message is shown.
         changed = signal.getsignal(signal.SIGTERM) is not before
-        if changed and before is not None and not (lost and fabric.world_size > 1):
+        if changed and before is not None and not lost:
             signal.signal(signal.SIGTERM, before)
 
 
@@ -254,7 +135,7 @@ def _train(
         check_merge(how, config, parser)
         about["parser"] = {key: told.get(key) for key in ("sha256", "images", "config")}
     final = out / "generator.safetensors"
-    if fabric.is_global_zero and (earlier := _claim(out, about)):
+    if fabric.is_global_zero and (earlier := claim(out, about)):
         about["earlier"] = earlier
     fabric.barrier()
     if final.exists():
@@ -270,10 +151,27 @@ def _train(
         run.begin(first, source)
     feed = Feed(faces, holes, p.batch, config.seed, config.merge, fabric.device, fabric.global_rank, fabric.world_size)
     steps = -(-p.images // p.batch)
+    _loop(run, feed, resumed, steps, out, progress)
+    if fabric.is_global_zero:
+        made = stamp(run.seconds, fabric.device) | {"devices": fabric.world_size}
+        final.unlink(missing_ok=True)  # of fewer images: killed while writing, the run still ends from its checkpoint
+        weights.save(final, dict(run.ema.items()), about | {"images": steps * p.batch} | made)
+    fabric.barrier()
+    return final
+
+
+def _loop(run: _Run, feed: Feed, resumed: int, steps: int, out: Path, progress: Progress | None) -> None:
+    """All steps from ``resumed`` on, with their log, samples and checkpoints.
+
+    Raises:
+        TrainingError: a loss or gradient is not finite.
+        KeyboardInterrupt: Ctrl-C was pressed; the checkpoint is written.
+    """
+    p, fabric = run.config.preset, run.fabric
     log = _Log(out, resumed, p.batch) if fabric.is_global_zero else None
     if progress and log:
         progress(resumed * p.batch, "resumed" if resumed else "started")
-    with _ctrl_c(fabric.world_size > 1) as pressed, closing(log) if log else nullcontext():
+    with interruptible(fabric.world_size > 1) as pressed, closing(log) if log else nullcontext():
         for step in range(resumed, steps):
             scalars = run.step(step, steps, feed)
             done = (step + 1) * p.batch
@@ -286,8 +184,7 @@ def _train(
                 values = {name: float(value) for name, value in scalars.items()}
                 if not all(np.isfinite(v) for v in values.values()):
                     bad = ", ".join(f"{n} = {v}" for n, v in values.items() if not np.isfinite(v))
-                    remedy = "Start again with a lower lr, or with precision 32-true"
-                    raise TrainingError(f"training broke down at step {step} ({bad})", remedy, out)
+                    raise TrainingError(f"training broke down at step {step} ({bad})", CALMER, out)
                 log.scalars(step, done, values)
                 if progress:
                     progress(p.batch, f"loss {values['generator']:.3f}")
@@ -300,19 +197,6 @@ def _train(
                 run.save(out / "checkpoints", step + 1)
             if stop:
                 raise KeyboardInterrupt
-    if fabric.is_global_zero:
-        extra = about | {
-            "images": steps * p.batch,
-            "seconds": round(run.seconds, 1),
-            "device": device_name(fabric.device),
-            "devices": fabric.world_size,
-            "versions": versions(),
-            "commit": commit(),
-        }
-        final.unlink(missing_ok=True)  # of fewer images: killed while writing, the run still ends from its checkpoint
-        weights.save(final, dict(run.ema.items()), extra)
-    fabric.barrier()
-    return final
 
 
 class _Run:
@@ -340,7 +224,7 @@ class _Run:
         self.format = torch.channels_last if fast else torch.contiguous_format
         for kind, network in self.bare.items():
             if fabric.world_size > 1:
-                _share_statistics(network)
+                share_statistics(network)
             network.to(device=fabric.device).to(memory_format=self.format)  # type: ignore[call-overload]
             optimiser = torch.optim.Adam(network.parameters(), self.lr[kind], chosen.betas)
             compiled: Any = torch.compile(network) if fast else network
@@ -414,7 +298,7 @@ class _Run:
         """Mean over the batches of all devices, with its gradient."""
         if self.fabric.world_size == 1:
             return logits.mean()
-        return _MeanOfProcesses.apply(logits.mean())
+        return MeanOfProcesses.apply(logits.mean())
 
     def everywhere(self, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
         """Their means over all processes."""
@@ -471,8 +355,7 @@ class _Run:
                     tensors |= {f"adam.{kind}.{index}.{n}": torch.as_tensor(v) for n, v in state.items()}
             bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
             if bad:
-                remedy = "Start again with a lower lr, or with precision 32-true"
-                raise TrainingError(f"training broke down before step {step} ({bad[0]} is not finite)", remedy, folder)
+                raise TrainingError(f"training broke down before step {step} ({bad[0]} is not finite)", CALMER, folder)
             new = folder / f".step-{step:08d}.new"
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
@@ -528,55 +411,6 @@ def _total(terms: dict[str, Tensor]) -> Tensor:
     return torch.stack(list(terms.values())).sum()
 
 
-class _MeanOfProcesses(torch.autograd.Function):
-    """Mean of a tensor over all processes. The loss is their losses' mean, so its gradient is such a mean, too."""
-
-    @staticmethod
-    def forward(ctx, x):
-        return _mean_of_processes(x)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        return _mean_of_processes(grad)
-
-
-def _mean_of_processes(x: Tensor) -> Tensor:
-    total = x.clone()
-    torch.distributed.all_reduce(total)
-    return total.div_(torch.distributed.get_world_size())
-
-
-class _SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation over the batches of all processes, all of one size.
-
-    As :class:`torch.nn.SyncBatchNorm`, which there is on GPUs only.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape."""
-        if not self.training:
-            return super().forward(x)
-        mean = _MeanOfProcesses.apply(x.mean((0, 2, 3)))
-        centred = x - mean[:, None, None]
-        var = _MeanOfProcesses.apply(centred.square().mean((0, 2, 3)))
-        with torch.no_grad():
-            count = torch.distributed.get_world_size() * x.numel() / x.shape[1]
-            kept: Any = self  # torch types running statistics as optional; here they are always kept
-            kept.running_mean.lerp_(mean, kept.momentum)
-            kept.running_var.lerp_(var * (count / (count - 1)), kept.momentum)
-            kept.num_batches_tracked += 1
-        scale = self.weight * torch.rsqrt(var + self.eps)
-        return centred * scale[:, None, None] + self.bias[:, None, None]
-
-
-def _share_statistics(network: nn.Module) -> None:
-    """Turn every batch normalisation into one over all processes; weights and their names stay."""
-    for module in network.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = _SharedBatchNorm2d
-
-
 class _Log:
     """``log.jsonl``, TensorBoard and sample pictures of a run; what was logged after the checkpoint is forgotten."""
 
@@ -589,7 +423,7 @@ class _Log:
             kept = [line for line in log_lines(path) if json.loads(line)["step"] < start]
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"a line of it is damaged ({error})", "Delete it; curves start anew", path) from None
-        weights.write_text(path, "".join(kept))
+        write_text(path, "".join(kept))
         self.file = path.open("a", encoding="utf-8")
         self.board = SummaryWriter(
             str(out / "tensorboard"), purge_step=start * batch + 1, max_queue=1000, flush_secs=60
@@ -615,99 +449,11 @@ class _Log:
         self.board.close()
 
 
-def device_name(device: torch.device) -> str:
-    """What a results record calls a device: the GPU's name, or the CPU with its threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' * (threads > 1)}"
-
-
 def _passed(done: int, batch: int, every: int) -> bool:
     """Whether the last ``batch`` of ``done`` images crossed a multiple of ``every``."""
     return done // every > (done - batch) // every
 
 
-def _claim(out: Path, about: dict[str, Any]) -> list[int]:
-    """Make ``out`` the folder of this run, or check that it already is; returns the fewer images asked for before."""
-    path = out / "config.json"
-    about = json.loads(json.dumps(about))
-    earlier: list[int] = []
-    if path.exists():
-        held = weights.read_json(path)
-        earlier = held.pop("earlier", [])
-        differs = differences(held, about)
-        if not isinstance(earlier, list):
-            differs.append(f"earlier is {earlier!r} there")
-        if differs:
-            problem = f"the folder holds another run ({'; '.join(differs)})"
-            raise CheckpointError(problem, "Choose another folder, or delete it", out)
-        before = held["config"]["preset"]["images"]
-        if before == about["config"]["preset"]["images"]:
-            return earlier
-        earlier = [*earlier, before]
-    weights.write_json(path, about | {"earlier": earlier} if earlier else about)
-    return earlier
-
-
-def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
-    """What keeps a run on file from being the one that is wanted, in words; empty if nothing does.
-
-    Where a frozen network's weights were found does not matter, their sha256 does. Nor do settings that the method does
-    not read, nor that the run has fewer images: it can be taken further. Runs that keep no checksum of their pictures
-    are taken to be of the same ones.
-    """
-    if isinstance(held, dict) and isinstance(wanted, dict):
-        held, wanted = _decisive(held), _decisive(wanted)
-        keys = list(wanted | held)
-        return [line for key in keys for line in differences(held.get(key), wanted.get(key), key)]
-    if held == wanted or name == "weights":
-        return []
-    if name == "pictures_sha256" and None in (held, wanted):
-        return []
-    if name == "images" and isinstance(held, int) and isinstance(wanted, int) and held < wanted:
-        return []
-    return [f"{name} is {held!r} there, {wanted!r} here"]
-
-
-def _decisive(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without the settings that its method does not read; any other dictionary as it is."""
-    if not isinstance(config.get("method"), str) or not isinstance(config.get("preset"), dict):
-        return config
-    try:
-        chosen = method(config["method"])
-    except ConfigError:
-        return config
-    kept = {name: value for name, value in config["preset"].items() if name == "name" or chosen.reads(name)}
-    return config | {"preset": kept}
-
-
 def _sha256_of_pictures(faces: FaceSet, holes: HoleSet) -> str:
     """One checksum over those of all pictures, in their order."""
     return hashlib.sha256("\n".join([*faces.sha256, *holes.sha256]).encode()).hexdigest()
-
-
-@contextmanager
-def _ctrl_c(several: bool) -> Iterator[list[int]]:
-    """A list that is empty until Ctrl-C is pressed; a second Ctrl-C interrupts at once.
-
-    Of several processes, SIGTERM is noted too, and not obeyed at once: torchrun sends it to those that are left when
-    one is lost, and they still have to say so. So :func:`train` puts the old handler back, not this.
-    """
-    pressed: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        pressed.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    try:
-        before = signal.signal(signal.SIGINT, note)
-        if several:
-            signal.signal(signal.SIGTERM, note)
-    except ValueError:  # not the main thread: nothing to catch
-        yield pressed
-        return
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -16,20 +16,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faceinpaint import weights
+from faceinpaint import files, weights
 from faceinpaint.backbones import load_backbone
 from faceinpaint.comparison import table
 from faceinpaint.data.celebahq import open_faces, prepare, read_mapping
-from faceinpaint.data.faces import read_labels, read_rgb
-from faceinpaint.data.masks import (
-    drawn_test_holes,
-    load_hole,
-    make_pairs,
-    open_holes,
-    prepare_holes,
-    read_pairs,
-    write_pairs,
-)
+from faceinpaint.data.images import read_labels, read_rgb
+from faceinpaint.data.masks import drawn_test_holes, load_hole, open_holes, prepare_holes
+from faceinpaint.data.pairs import make_pairs, read_pairs, write_pairs
 from faceinpaint.data.toy import draw, toy_faces
 from faceinpaint.errors import FaceInpaintError
 from faceinpaint.repair import trained
@@ -204,7 +197,7 @@ while time.monotonic() - began < seconds:
     about = None
     if name == "generator.safetensors" and rng.random() < 0.7:  # signed, as a forger would
         about = path.with_suffix(".json").read_bytes()
-        path.with_suffix(".json").write_text(json.dumps(json.loads(about) | {"sha256": weights._sha256(path)}))
+        path.with_suffix(".json").write_text(json.dumps(json.loads(about) | {"sha256": files.sha256_of(path)}))
     start = time.monotonic()
     signal.alarm(20)
     try:

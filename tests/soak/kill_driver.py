@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from faceinpaint.comparison.reproduce import ROWS, Sources, reproduce
+from faceinpaint.comparison.reproduce import ROWS, reproduce
+from faceinpaint.data.sources import Sources
 from faceinpaint.presets import preset
 
 folder, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from faceinpaint.provenance import commit, versions
-from faceinpaint.training.train import device_name
+from faceinpaint.provenance import commit, device_name, versions
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "results" / "soak"
 

@@ -1,4 +1,6 @@
-"""Speed and memory: ours against the obvious alternative, on the same inputs, in the same run.
+"""Speed and memory: ours against the obvious alternative, on the same inputs, in the same run; minutes on a CPU.
+
+    python tools/bench.py [--device cuda] [--out data/results/bench-cpu.json] [--quick]
 
 Absolute times depend on the machine and on what else it is doing; ratios depend on them much less. So the two sides
 of a row take turns, a round of one after a round of the other, and a row reports the median of the rounds' ratios.
@@ -7,7 +9,7 @@ Before anything is timed both sides must have given the same numbers.
 
 from __future__ import annotations
 
-import datetime
+import argparse
 import json
 import os
 import statistics
@@ -33,9 +35,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from faceinpaint import metrics
 from faceinpaint.backbones import load_backbone
 from faceinpaint.comparison.evaluate import count_flops, count_parameters
-from faceinpaint.data.faces import FaceSet, load_faces
-from faceinpaint.data.masks import HoleSet, drawn_holes
+from faceinpaint.comparison.findings import claims
+from faceinpaint.data.masks import drawn_holes
+from faceinpaint.data.sets import FaceSet, HoleSet
+from faceinpaint.data.sources import load_faces
 from faceinpaint.errors import FaceInpaintError
+from faceinpaint.files import write_json
 from faceinpaint.models.contextual_attention import ContextualAttention, attention
 from faceinpaint.models.facial_style import (
     FacialStyle,
@@ -47,11 +52,14 @@ from faceinpaint.models.facial_style import (
 )
 from faceinpaint.models.gated_conv import GatedConv
 from faceinpaint.presets import Preset, preset
-from faceinpaint.provenance import commit, versions
+from faceinpaint.provenance import stamp
 from faceinpaint.regions import region_table, resize_regions
-from faceinpaint.training.methods import METHODS, Batch, method
+from faceinpaint.training.feed import Feed
+from faceinpaint.training.methods import METHODS, method
+from faceinpaint.training.objectives import Batch
+from faceinpaint.training.processes import launch
 from faceinpaint.training.run import Config
-from faceinpaint.training.train import Feed, _Run, device_name, launch
+from faceinpaint.training.train import _Run
 
 VERSION = 1
 """Of the layout of a record."""
@@ -246,7 +254,7 @@ class Plan:
     def preset(self) -> Preset:
         """The preset whose training steps are measured."""
         if self.quick:
-            return preset("smoke", size=32, batch=4, faces=8, holes=8)
+            return preset("smoke", size=32, reading="R1", width=16, batch=4, faces=8, holes=8)
         return preset("gpu" if self.device.type == "cuda" else "cpu")
 
 
@@ -559,23 +567,6 @@ def inference(plan: Plan) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def claims(entries: Sequence[dict[str, Any]]) -> list[str]:
-    """Whether the patent's claim of less computation than attention ([0112], [0114]) holds, a line for each width."""
-    paper = {"contextual-attention": 32, "gated-conv": 48}
-    widest = max(e["width"] for e in entries if e["method"] == "contextual-attention")
-    others = [e for e in entries if e["method"] in paper and (e["width"] == paper[e["method"]] or widest < 32)]
-    lines = []
-    for e in (e for e in entries if e["method"] == "facial-style"):
-        label = ", ".join([f"width {e['width']}", *(f"{k} {v}" for k, v in e["options"].items())])
-        said = [
-            f"{e['flops'] / o['flops']:.2f} times the FLOPs and {e['ms'] / o['ms']:.2f} times the time of {o['method']}"
-            for o in others
-        ]
-        held = all(e["flops"] < o["flops"] for o in others)
-        lines.append(f"{label}: {'true' if held else 'not true'} of FLOPs ({'; '.join(said)})")
-    return lines
-
-
 def modules(plan: Plan) -> list[dict[str, Any]]:
     """FLOPs and milliseconds of each part of the facial-style generator, one repair, by width."""
     size = plan.pick(256, 32)
@@ -646,8 +637,8 @@ def memory(what: str, batch: int, width: int, size: int, device: torch.device) -
     Raises:
         BenchError: the process failed, for lack of memory for example.
     """
-    call = f"from faceinpaint.bench import _probe; _probe({what!r}, {batch}, {width}, {size}, {device.type!r})"
-    done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True)
+    call = [sys.executable, __file__, "--probe", what, *map(str, (batch, width, size)), "--device", device.type]
+    done = subprocess.run(call, capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise BenchError(f"measuring the memory of {what} failed ({reason})", "Free some memory")
@@ -751,12 +742,8 @@ def bench(device: str = "cpu", *, quick: bool = False, progress: Callable[[str],
         "inference": repairs,
         "claim": "Less computation than attention? " + ". ".join(claims(repairs)),
         "modules": parts,
-        "device": device_name(plan.device),
         "threads": torch.get_num_threads(),
-        "seconds": round(time.monotonic() - began, 1),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "versions": versions(),
-        "commit": commit(),
+        **stamp(time.monotonic() - began, plan.device),
     }
 
 
@@ -784,3 +771,30 @@ def show(record: dict[str, Any], console: Console) -> None:
         share = "" if e["share"] is None else f"{e['share']:.0%}"
         table.add_row(e["module"], str(e["width"]), f"{e['flops'] / 1e9:.2f}", share, f"{e['ms']:.1f}")
     console.print(table)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--out", type=Path, help="record to write (JSON)")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
+    parser.add_argument("--probe", nargs=4, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.probe:
+        what, *sizes = given.probe
+        _probe(what, *map(int, sizes), given.device)
+        return
+    if given.out is not None and given.out.exists() and not given.out.is_file():
+        parser.error(f"{given.out} is not a plain file")
+    console = Console(stderr=True)
+    record = bench(given.device, quick=given.quick, progress=lambda what: console.print(f"measuring {what} ..."))
+    show(record, Console())
+    if given.out is not None:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(given.out, record)
+        print(given.out)
+
+
+if __name__ == "__main__":
+    main()

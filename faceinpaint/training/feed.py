@@ -1,0 +1,96 @@
+"""Batches for training: which faces and holes a step sees follows from the seed and the number of the step alone."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+
+from faceinpaint.data.sets import FaceSet, HoleSet
+from faceinpaint.errors import ConfigError, DataError
+from faceinpaint.regions import CLASSES, MIRRORED, region_table
+from faceinpaint.training.objectives import Batch
+
+
+class Feed:
+    """Batches of faces, holes and parsing maps, from arrays in memory (or memory-mapped) to the device.
+
+    On a GPU the whole set moves there once, as bytes. Faces are mirrored at random, left and right swapped in their
+    maps, holes mirrored and turned. Every face comes once an epoch; holes are drawn at random.
+
+    Args:
+        faces, holes: the training set, both of the same size in pixels.
+        batch: images a step over all processes.
+        seed: of order and mirroring.
+        merge: how classes become regions.
+        device: where batches are made.
+        rank, world: this process and their number; each takes its share of every batch.
+
+    Raises:
+        ConfigError: the batch cannot be shared out evenly.
+        DataError: sizes differ, or there is nothing to train on.
+    """
+
+    def __init__(
+        self, faces: FaceSet, holes: HoleSet, batch: int, seed: int = 0, merge: str = "regions",
+        device: torch.device | str = "cpu", rank: int = 0, world: int = 1,
+    ) -> None:  # fmt: skip
+        if not len(faces) or not len(holes):
+            raise DataError("there is nothing to train on", "Give at least one face and one hole")
+        if faces.images.shape[1:3] != holes.holes.shape[1:]:
+            raise DataError(
+                f"faces are {faces.size} pixels wide, holes {holes.holes.shape[2]}", "Prepare both at the same size"
+            )
+        if int(faces.labels.max()) >= len(CLASSES):
+            raise DataError(
+                f"a parsing map holds class {int(faces.labels.max())}, known are 0 to {len(CLASSES) - 1}",
+                "Give maps with one class id per pixel",
+            )
+        if batch % world:
+            raise ConfigError(
+                f"a batch of {batch} cannot be shared by {world} processes", "Choose a multiple of their number"
+            )
+        with warnings.catch_warnings():
+            # A memory-mapped set is read-only, of which torch warns; nothing writes to it here.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self.arrays = tuple(torch.from_numpy(np.asarray(a)) for a in (faces.images, faces.labels, holes.holes))
+        self.device = torch.device(device)
+        if self.device.type != "cpu":
+            self.arrays = tuple(a.to(self.device) for a in self.arrays)
+        table = region_table(merge)
+        self.tables = torch.from_numpy(np.stack([table, table[list(MIRRORED)]])).to(self.device)  # as it is, mirrored
+        self.batch, self.seed, self.share = batch, seed, slice(rank * batch // world, (rank + 1) * batch // world)
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+
+    def plan(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of a step's whole batch: face indices, hole indices, eight-valued turns, and uniform numbers."""
+        count = len(self.arrays[0])
+        faces = np.empty(self.batch, np.int64)
+        for i, position in enumerate(range(step * self.batch, (step + 1) * self.batch)):
+            epoch, place = divmod(position, count)
+            if epoch != self._order[0]:
+                self._order = (epoch, np.random.default_rng([self.seed, 1, epoch]).permutation(count))
+            faces[i] = self._order[1][place]
+        rng = np.random.default_rng([self.seed, 2, step])
+        holes = rng.integers(len(self.arrays[2]), size=self.batch)
+        return faces, holes, rng.integers(16, size=self.batch), rng.random(self.batch, dtype=np.float32)
+
+    def __call__(self, step: int) -> Batch:
+        """This process's share of the batch of a step."""
+        which, holes_at, turns, chance = (torch.from_numpy(a[self.share]).to(self.device) for a in self.plan(step))
+        images, labels, holes = self.arrays
+        mirror = (turns & 1).bool()
+        image = images[which].permute(0, 3, 1, 2)
+        image = torch.where(mirror[:, None, None, None], image.flip(-1), image)
+        label = labels[which]
+        label = torch.where(mirror[:, None, None], label.flip(-1), label)
+        hole = holes[holes_at][:, None]
+        for bit, turned in ((2, lambda h: h.flip(-1)), (4, lambda h: h.flip(-2)), (8, lambda h: h.transpose(-1, -2))):
+            hole = torch.where((turns & bit).bool()[:, None, None, None], turned(hole), hole)
+        return Batch(
+            image.to(torch.float32).div_(127.5).sub_(1),
+            hole.to(torch.float32),
+            self.tables[mirror.long()[:, None, None], label.long()],
+            chance[:, None, None, None],
+        )
