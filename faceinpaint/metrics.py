@@ -297,14 +297,14 @@ def _as_features(features: Tensor | np.ndarray) -> np.ndarray:
 
 
 def frechet_distance(a: FeatureStats, b: FeatureStats, *, literal: bool = False) -> float:
-    """Frechet distance between two Gaussians, Eq. (30): |m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2)).
+    """Frechet distance between two Gaussians, Eq. (30): ``|m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2))``.
 
     It is called FID only when the features are Inception's. Its value grows as the number of images falls, by an
     amount that depends on the method: compare equal numbers only, and state them.
 
     Args:
         a, b: statistics of the two sets.
-        literal: the patent's print instead, |m1 - m2| + Tr(S1 S2 - 2 (S1 S2)^(1/2)), which is no distance: the
+        literal: the patent's print instead, ``|m1 - m2| + Tr(S1 S2 - 2 (S1 S2)^(1/2))``, which is no distance: the
             norm is not squared, the covariances are multiplied, and equal sets do not give zero.
 
     Raises:

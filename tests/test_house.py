@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import house  # noqa: E402
+
+import faceinpaint  # noqa: E402
 
 LONGEST_FILE, LONGEST_FUNCTION = 600, 60
 
@@ -75,3 +79,40 @@ def test_repairing_loads_no_loss_critic_metric_comparison_or_lightning() -> None
     assert not [
         n for n in names if n.partition(".")[0] in ("lightning_fabric", "lightning", "tensorboard", "matplotlib")
     ]
+
+
+# --- public names ---------------------------------------------------------------------------------------------------
+
+
+def test_importing_the_package_imports_nothing_of_weight() -> None:
+    """In milliseconds, which no test can promise of a busy machine, this is far below fifty."""
+    before, after = loaded("from importlib import import_module\nimport typing"), loaded("import faceinpaint")
+    assert after - before == {"faceinpaint"}
+
+
+def test_every_public_name_is_there_and_has_a_home_and_a_place_in_the_book() -> None:
+    names = [name for name in faceinpaint.__all__ if name != "__version__"]
+    assert sorted(names) == sorted(name for home in faceinpaint._HOMES.values() for name in home)
+    for name in names:
+        assert getattr(faceinpaint, name).__name__ == name
+        assert getattr(faceinpaint, name).__module__ in {f"faceinpaint.{home}" for home in faceinpaint._HOMES}
+    page = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\.\. auto\w+:: faceinpaint\.(\w+)$", page, re.M)) == sorted(names)
+    assert sorted(dir(faceinpaint)) == sorted(faceinpaint.__all__)
+
+
+def test_a_type_checker_knows_the_public_names() -> None:
+    tree = ast.parse((ROOT / "faceinpaint" / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    told = {
+        alias.name: node.module.removeprefix("faceinpaint.")
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }
+    assert told == {name: home for home, names in faceinpaint._HOMES.items() for name in names}
+
+
+def test_an_unknown_name_is_refused_as_of_any_module() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'outpaint'"):
+        faceinpaint.outpaint  # noqa: B018

@@ -35,3 +35,13 @@ def test_make_targets_and_linked_files_exist():
     assert named <= targets
     for link in re.findall(r"\]\(([^):]+)\)", text):
         assert (ROOT / link).exists(), link
+
+
+def test_the_python_of_the_first_screen_runs_and_says_what_it_says(capsys):
+    text = (ROOT / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert text.index(code) < text.index("## ")  # before anything else
+    assert len([line for line in code.splitlines() if line and not line.startswith("from")]) <= 10
+    exec(compile(code, "README.md", "exec"), {})
+    (promised,) = re.findall(r"torch\.Size\(.*?\)", code)
+    assert capsys.readouterr().out.strip() == promised

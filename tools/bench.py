@@ -51,6 +51,7 @@ from faceinpaint.models.facial_style import (
     style_pool,
 )
 from faceinpaint.models.gated_conv import GatedConv
+from faceinpaint.models.start import within
 from faceinpaint.presets import Preset, preset
 from faceinpaint.provenance import stamp
 from faceinpaint.regions import region_table, resize_regions
@@ -443,7 +444,7 @@ def literal_rows(plan: Plan) -> Iterator[Row]:
     ours, loops = _run("facial-style", p, fabric), _run("facial-style", p, fabric)
     literal = _run("facial-style", p, fabric, style_ups=3, style_width=p.width, heads="separate")
     for run in (loops, literal):
-        with_loops(run.bare["generator"])
+        with_loops(within(run.bare["generator"]))
     first = [list(run.step(0, 1000, feed).values()) for run in (ours, loops)]
     error = _difference([torch.stack(first[0])], [torch.stack(first[1])], "first training step")
     sides = [lambda r=r: r.step(1, 1000, feed) for r in (ours, loops, literal)]

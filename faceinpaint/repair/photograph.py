@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError, DataError, FaceInpaintError, refusal
 from faceinpaint.files import replacing
+from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.models.parser import parse
+from faceinpaint.models.start import Started, within
 from faceinpaint.regions import REGION_COLOURS, merge_classes, to_official
 from faceinpaint.repair import trained
 from faceinpaint.repair.framing import Box, Frame, check_box, check_frame, find_faces, owners
@@ -185,6 +187,20 @@ class Repairer:
             frame, box, np.rint(small).astype(np.uint8), small_hole.astype(np.uint8),
             regions[0].cpu().numpy() if self.reads_map else None, output,
         )  # fmt: skip
+
+    @torch.no_grad()
+    def styles(self, face: Face) -> Tensor:
+        """Style matrix of a repaired face, (256, n + 1): a column for each region, the last for the whole face.
+
+        Raises:
+            ConfigError: the generator is not the patent's and has no styles.
+        """
+        network = within(self.generator)
+        if not isinstance(network, FacialStyle) or face.regions is None:
+            raise ConfigError(f"a {self.config.method} has no style matrix", "Load weights of facial-style")
+        image, hole = self._tensors(face.image.astype(np.float32), face.hole != 0)
+        seen = self.generator.fill(image, hole) if isinstance(self.generator, Started) else image * (1 - hole)
+        return network.styles(seen, hole, torch.from_numpy(face.regions)[None].to(self.device))[0].float().cpu()
 
     def _tensors(self, small: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
         image = torch.from_numpy(small).permute(2, 0, 1)[None] / 127.5 - 1
