@@ -73,7 +73,7 @@ def test_a_chapter_with_an_equation_has_the_form_of_a_chapter(page):
     text = TEXTS[page]
     opening = text.split("\n# ", 1)[1].split("```", 1)[0]
     assert "?" in opening, "it begins with a question"
-    assert ":tags: [parameters]" in text
+    assert ":tags: [parameters, hide-input]" in text
     assert "show.source(" in text
     assert re.search(r"show\.(explore|frames|compare)\(", text), "something to move"
     check = text.split("\n## Check", 1)[1].split("\n## ", 1)[0]
@@ -83,11 +83,51 @@ def test_a_chapter_with_an_equation_has_the_form_of_a_chapter(page):
     assert text.index("\n## Check") < text.index("\n## Exercises")
 
 
+FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
+
+VISIBLE_LINES = 1_600
+"""Lines of code that a reader of the whole book has before the eyes; the rest is folded."""
+
+
+def visible_code(page: str) -> list[str]:
+    """Cells whose code is not folded on the page."""
+    cells = chapters.as_notebook(ROOT / f"{page}.md").cells
+    return [c.source for c in cells if c.cell_type == "code" and not FOLDED & set(c.metadata.get("tags", []))]
+
+
 @pytest.mark.parametrize("page", EXECUTED)
 def test_code_of_a_chapter_fits_the_page(page):
+    assert [line for source in visible_code(page) for line in source.splitlines() if len(line) > 84] == []
+
+
+def test_the_book_shows_little_code():
+    lines = {page: sum(len(source.splitlines()) for source in visible_code(page)) for page in EXECUTED}
+    assert 300 < sum(lines.values()) <= VISIBLE_LINES, lines
+
+
+@pytest.mark.parametrize("page", EXECUTED)
+def test_parameters_and_listings_of_the_library_are_folded_and_verdicts_are_seen(page):
+    section = ""
     for cell in chapters.as_notebook(ROOT / f"{page}.md").cells:
-        if cell.cell_type == "code" and "hide-input" not in cell.metadata.get("tags", []):
-            assert [line for line in cell.source.splitlines() if len(line) > 84] == []
+        tagged = set(cell.metadata.get("tags", []))
+        if cell.cell_type == "markdown":
+            section = (re.findall(r"^## (.+)$", cell.source, re.M) or [section])[-1]
+            continue
+        if "parameters" in tagged or re.match(r"show\.source\(.*\)$", cell.source):
+            assert tagged & FOLDED, cell.source
+        if section == "Check" and "print(" in cell.source:
+            assert tagged & FOLDED == {"hide-input"}, "its code is folded, its verdict is not"
+
+
+@pytest.mark.parametrize("number", range(1, equations.COUNT + 1))
+def test_under_every_equation_stands_a_plain_version_that_is_compared_with_the_library(number):
+    ((page, *_),) = [tags()[number]]
+    text = TEXTS[page]
+    below = text[text.index(f"(eq-{number})=\n") :]
+    plain = [source for source in visible_code(page) if re.match(rf"#[^\n]*\({number}\)", source) and source in below]
+    (source,) = plain
+    assert "assert " in source
+    assert len([line for line in source.splitlines() if line.strip()]) <= 11, "one line says which equation it is"
 
 
 # --- the chain: jupytext, papermill, nbval --------------------------------------------------------------------------

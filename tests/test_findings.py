@@ -146,3 +146,40 @@ def test_groups_put_results_first_and_pass_over_other_files(tmp_path):
     broken.write_text(broken.read_text()[:300])
     with pytest.raises(DataError, match=r"telea\.json"):  # not a folder less in the book
         findings.groups(tmp_path, KEYS)
+
+
+def test_runs_that_are_no_result_are_not_compared():
+    made = group(preset="smoke")
+    for sentence in (findings.against_others, findings.order, findings.oracle, findings.without_oracle):
+        assert sentence(made) == findings.NO_COMPARISON
+    told = findings.caveat(made)
+    assert "no result" in told
+    assert "**" not in told
+
+
+def test_the_number_of_faces_is_said_where_records_tell():
+    few = findings.Group("few", (by_face(record("a", "telea", preset="smoke"), [1.0, 2.0, 3.0]),))
+    assert few.faces == 3
+    assert "measured on 3 " in findings.caveat(few)
+    assert findings.Group("none", (record("a", "telea"),)).faces == 0
+
+
+def ablation(key, level):
+    return record(key, "facial-style", "true", level)
+
+
+def test_an_option_is_compared_with_the_mean_of_the_seeds():
+    rows = [ablation(key, level) for key, level in zip(findings.SEEDS, (20.0, 21.0, 22.0), strict=True)]
+    made = findings.Group("a", (*rows, ablation("fusion-local", 20.5), ablation("other-zero", 15.0)))
+    assert findings.change(made, "fusion-local") == pytest.approx((-0.5, 2.0))
+    assert findings.change(made, "no such row") is None
+    assert "(within seeds)" in findings.effect([made], ["fusion-local"])
+    told = findings.effect([made], ["other-zero"])
+    assert "*a*" in told
+    assert "\u22126.00 dB" in told
+    assert "\u22126.00 dB (within seeds)" not in told
+    assert findings.effect([made], ["pooling-valid"]) == "not measured yet"
+
+
+def test_a_guessed_map_is_compared_with_the_true_one():
+    assert findings.change(group(), "facial-style-predicted") == pytest.approx((-3.0, 0.0))

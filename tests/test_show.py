@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import html
+import inspect
 import io
 import json
 import re
+import textwrap
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,6 +21,8 @@ from faceinpaint import regions, show
 from faceinpaint.data import masks
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import DataError
+from faceinpaint.models import contextual_attention, facial_style
+from faceinpaint.training import methods
 
 
 @pytest.fixture(scope="module")
@@ -392,19 +397,43 @@ def test_source_is_the_code_with_its_place():
     text = shown._repr_markdown_()
     assert text.count("```") == 2
     assert "```python\n" in text
+    assert text.startswith('<details class="fi-source"><summary>'), "it is folded"
+    assert "<code>merge_classes</code>" in text
 
 
 def test_source_of_a_method_is_dedented_and_can_drop_its_docstring():
-    shown = show.source(show.Figure.__init__, docstring=False)
+    shown = show.source(show.Figure.__init__)
     assert shown.code.startswith("def __init__(")
-    bare = show.source(regions.damaged_regions, docstring=False).code
+    bare = show.source(regions.damaged_regions).code
     assert '"""' not in bare
     assert "scatter_add_" in bare
     compile(bare, "bare", "exec")
+    assert '"""' in show.source(regions.damaged_regions, docstring=True).code
+    assert '"""' not in show.source(facial_style.RegionRepair).code, "nor do the methods of a class keep theirs"
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [show.Figure, facial_style.FacialStyle, methods._facial_generator, methods.Method, contextual_attention.attention],
+)
+def test_a_listing_has_88_columns_and_is_the_code_that_runs(thing):
+    shown = show.source(thing, docstring=True).code
+    assert max(map(len, shown.splitlines())) <= show.COLUMNS or '"""' in shown
+    assert max(map(len, show.source(thing).code.splitlines())) <= show.COLUMNS
+    whole = textwrap.dedent(inspect.getsource(thing))
+    assert ast.dump(ast.parse(shown)) == ast.dump(ast.parse(whole)), "only its lines are broken otherwise"
+
+
+def test_a_long_comment_stands_above_its_line():
+    words = "a word " * 12
+    shown = show._wrapped(f"    x = 1  # {words}")
+    assert shown[-1] == "    x = 1"
+    assert all(line.startswith("    # ") and len(line) <= show.COLUMNS for line in shown[:-1])
+    assert show._wrapped('x = "#' + "y" * 99 + '"') == ['x = "#' + "y" * 99 + '"'], "a string is no comment"
 
 
 def test_source_without_a_docstring_is_kept_whole():
     def plain():
         return 1
 
-    assert show.source(plain, docstring=False).code == "def plain():\n    return 1"
+    assert show.source(plain).code == "def plain():\n    return 1"

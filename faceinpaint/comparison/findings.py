@@ -66,23 +66,28 @@ class Group:
         return list(found.values())
 
     @property
+    def faces(self) -> int:
+        """How many test faces were measured, as far as a record tells; each stands in several pairs."""
+        return max((len(v) for r in self.records for v in r.get("faces", {}).values()), default=0)
+
+    @property
     def is_result(self) -> bool:
         """Whether more may be read from it than that everything runs: photographs, and not the smallest preset."""
         return not self.drawn and self.records[0]["preset"] != "smoke"
 
 
-def groups(results: str | Path, keys: Iterable[str], need: Iterable[str] = ()) -> list[Group]:
+def groups(results: str | Path, keys: Iterable[str] | None = None, need: Iterable[str] = ()) -> list[Group]:
     """Records below a folder, by folder and test; what is a result first, then large before small, long before short.
 
     Args:
         results: searched with all folders below it. Files of other kinds are passed over.
-        keys: which rows belong to a group.
+        keys: which rows belong to a group; all if nothing is said.
         need: rows without which a group is left out.
 
     Raises:
         DataError: a record is damaged.
     """
-    wanted, needed = set(keys), set(need)
+    wanted, needed = None if keys is None else set(keys), set(need)
     found: dict[tuple[str, int, str], list[Record]] = {}
     top = Path(results)
     for folder in sorted({path.parent for path in top.rglob("*.json")}):
@@ -90,7 +95,7 @@ def groups(results: str | Path, keys: Iterable[str], need: Iterable[str] = ()) -
         files = [f for f in sorted(folder.glob("*.json")) if b'"kind": "evaluation"' in f.read_bytes()[:100]]
         name = folder.parent.name if folder.name == "records" else folder.name
         for record in table.read_records(files) if files else ():
-            if record["key"] in wanted:
+            if wanted is None or record["key"] in wanted:
                 place = name, int(record["size"]), record["test"]["pairs_sha256"]
                 found.setdefault(place, []).append(record)
     made = [Group(name, tuple(records)) for (name, *_), records in found.items()]
@@ -141,10 +146,16 @@ def caveat(group: Group) -> str:
             else f"Photographs of {group.size} x {group.size} pixels, {seen} training images a method."
         )
     what = "drawn faces" if group.drawn else "photographs"
+    tested = f" It is measured on {group.faces} {what}." if group.faces else ""
     return (
         f"These are runs of {took} each, on {what}: every network has seen {seen} pictures and has hardly begun to "
-        "learn. They show that everything runs. They are **no result**, and say nothing about which method is better."
+        f"learn.{tested} They show that everything runs. They are no result, and say nothing about which method is "
+        "better."
     )
+
+
+NO_COMPARISON = "The rows are not compared: a run as short as this would rank chance."
+"""What every sentence that compares rows says of records that are no result."""
 
 
 def _between(low: float, high: float) -> str:
@@ -213,6 +224,8 @@ def best(records: Iterable[Record], metric: str = "psnr", group: str = "all") ->
 
 def against_others(group: Group) -> str:
     """The patent's method with the true map against every other method: how far, how sure, for which holes."""
+    if not group.is_result:
+        return NO_COMPARISON
     ours = group.by_key.get("facial-style")
     others = [r for r in group.records if r["method"] != "facial-style"]
     networks = [r for r in others if r["training"]]
@@ -252,6 +265,8 @@ def _beats_all(ours: Record, others: Iterable[Record], group: str) -> bool:
 
 def order(group: Group) -> str:
     """The four methods of the patent's table by PSNR, beside the order that the patent prints."""
+    if not group.is_result:
+        return NO_COMPARISON
     means = {key: found["mean"] for key in PRINTED_ORDER if (r := group.by_key.get(key)) and (found := score(r))}
     if len(means) < len(PRINTED_ORDER):
         return "Not all four methods of the patent's table are among these records."
@@ -265,6 +280,8 @@ def order(group: Group) -> str:
 
 def oracle(group: Group) -> str:
     """How much of what the parsing map gains is gained by the true one alone, and what is left without it."""
+    if not group.is_result:
+        return NO_COMPARISON
     if not group.by_key.keys() >= set(ORACLE):
         return "The three rows that tell are not among these records."
     true, guessed, none = (group.by_key[key] for key in ORACLE)
@@ -291,6 +308,8 @@ def oracle(group: Group) -> str:
 
 def without_oracle(group: Group) -> str:
     """The patent's method with a guessed map against the other networks, which get no map either."""
+    if not group.is_result:
+        return NO_COMPARISON
     ours = group.by_key.get(ORACLE[1])
     rival = best([r for r in group.records if r["method"] != "facial-style" and r["training"]])
     if ours is None or rival is None or score(ours) is None:
@@ -320,6 +339,56 @@ def claims(entries: Sequence[Mapping[str, Any]]) -> list[str]:
         held = all(e["flops"] < o["flops"] for o in others)
         lines.append(f"{label}: {'true' if held else 'not true'} of FLOPs ({'; '.join(said)})")
     return lines
+
+
+# --- what one option changes ------------------------------------------------------------------------------------------
+
+SEEDS = ("default", "default-1", "default-2")
+"""Rows of the ablations that differ in their seed alone."""
+
+
+def change(group: Group, key: str, metric: str = "psnr") -> tuple[float, float] | None:
+    """How a row differs from the default of its records, and how far the default's seeds lie apart.
+
+    The default of the ablations is the mean of its seeds; that of another row of the patent's method, such as the one
+    with a guessed map, is the row with the true map, which has no spread. None where the records do not tell.
+    """
+    if key not in group.by_key:
+        return None
+    own = key.startswith("facial-style")
+    base = [
+        found
+        for s in (("facial-style",) if own else SEEDS)
+        if (r := group.by_key.get(s)) and (found := score(r, metric))
+    ]
+    found = score(group.by_key[key], metric)
+    if not base or found is None:
+        return None
+    means = [b["mean"] for b in base]
+    return found["mean"] - sum(means) / len(means), max(means) - min(means)
+
+
+def effect(groups: Iterable[Group], keys: Iterable[str]) -> str:
+    """What options change in PSNR and LPIPS of composited output, in every group of records that has them."""
+    keys, said_of = list(keys), []
+    for group in groups:
+        lines = [line for key in keys if (line := _change_in_words(group, key))]
+        if lines:
+            said_of.append(f"*{group.name}*: {'; '.join(lines)}")
+    return ". ".join(said_of) or "not measured yet"
+
+
+def _change_in_words(group: Group, key: str) -> str:
+    parts = []
+    for metric, digits, unit in (("psnr", 2, " dB"), ("lpips", 4, " LPIPS")):
+        found = change(group, key, metric)
+        if found is not None:
+            chance = " (within seeds)" if abs(found[0]) <= found[1] else ""
+            parts.append(_signed(found[0], digits) + unit + chance)
+    if not parts:
+        return ""
+    record = group.by_key[key]
+    return f"{record['title']}{', predicted map' if record['map'] == 'predicted' else ''}: {', '.join(parts)}"
 
 
 def _signed(value: float, digits: int = 2) -> str:
