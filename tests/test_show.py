@@ -414,7 +414,13 @@ def test_source_of_a_method_is_dedented_and_can_drop_its_docstring():
 
 @pytest.mark.parametrize(
     "thing",
-    [show.Figure, facial_style.FacialStyle, objectives._facial_generator, methods.Method, contextual_attention.attention],
+    [
+        show.Figure,
+        facial_style.FacialStyle,
+        objectives._facial_generator,
+        methods.Method,
+        contextual_attention.attention,
+    ],
 )
 def test_a_listing_has_88_columns_and_is_the_code_that_runs(thing):
     shown = show.source(thing, docstring=True).code
