@@ -67,6 +67,29 @@ def build(
     return made / "html" / "index.html"
 
 
+def beside(fresh: Path, place: Path, held: Path = ROOT / "data" / "results") -> Path:
+    """The repository's records and, in a folder of their own whose name begins with *fresh*, those of a new run.
+
+    Args:
+        fresh: folder of results records, such as ``out/smoke/records``.
+        place: is made anew.
+        held: the repository's records.
+
+    Returns:
+        ``place``.
+
+    Raises:
+        SystemExit: the folder of the new run is not there.
+    """
+    if not fresh.is_dir():
+        raise SystemExit(f"{fresh}: no folder of results records. Run `faceinpaint reproduce`, or name another.")
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(held, place)
+    name = fresh.resolve().parent.name if fresh.name == "records" else fresh.resolve().name
+    shutil.copytree(fresh, place / f"fresh-{name}")
+    return place
+
+
 def _lead_in(html: Path) -> None:
     """Name the icon in the page that leads to the first one: a browser would ask for ``favicon.ico`` otherwise."""
     first = html / "index.html"
@@ -153,14 +176,14 @@ def main() -> None:
     )
     parser.add_argument(
         "--results",
-        help="folder of results records that the chapters read, such as out/smoke/records (default: data/results)",
+        help="folder of results records, such as out/smoke/records, that the chapters show beside data/results",
     )
     parser.add_argument("--verbose", action="store_true", help="show what Sphinx does")
     given = parser.parse_args()
     parameters = {
         "PRESET": given.preset,
         "FACES": given.faces and str(Path(given.faces).resolve()),
-        "RESULTS": given.results and str(Path(given.results).resolve()),
+        "RESULTS": given.results and str(beside(Path(given.results), given.out.resolve() / "results")),
     }
     page = build(
         given.out,

@@ -19,10 +19,11 @@ import nbformat
 import numpy as np
 import pytest
 from books import BOOK, PAGES, ROOT, built_book, tiny_book
-from build import build, protect
+from build import beside, build, protect
 from PIL import Image
 
 from faceinpaint import equations
+from faceinpaint.comparison import findings
 from faceinpaint.data.toy import toy_faces
 
 EXECUTED = [page for page in PAGES if chapters.is_chapter(ROOT / f"{page}.md")]
@@ -270,6 +271,20 @@ def test_a_page_that_reads_records_depends_on_what_they_hold(tmp_path):
     keys.append(chapters.chapter_key(page, "", {"RESULTS": str(records)}))
     assert len(set(keys)) == 4
     assert chapters.chapter_key(page, "", {"PRESET": "gpu"}) == keys[0], "it has no such parameter"
+
+
+def test_fresh_records_stand_beside_those_of_the_repository(tmp_path):
+    fresh = tmp_path / "out" / "smoke" / "records"
+    fresh.mkdir(parents=True)
+    for record in (ROOT / "data" / "results" / "smoke").glob("*.json"):
+        (fresh / record.name).write_bytes(record.read_bytes())
+    place = beside(fresh, tmp_path / "results")
+    names = [group.name for group in findings.groups(place, None, ["facial-style"])]
+    held = [group.name for group in findings.groups(ROOT / "data" / "results", None, ["facial-style"])]
+    assert sorted(names) == sorted([*held, "fresh-smoke"])
+    assert beside(fresh, place) == place, "and again"
+    with pytest.raises(SystemExit, match="no folder of results records"):
+        beside(tmp_path / "none", place)
 
 
 @pytest.mark.slow

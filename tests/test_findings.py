@@ -183,3 +183,16 @@ def test_an_option_is_compared_with_the_mean_of_the_seeds():
 
 def test_a_guessed_map_is_compared_with_the_true_one():
     assert findings.change(group(), "facial-style-predicted") == pytest.approx((-3.0, 0.0))
+
+
+def test_the_answer_has_three_sentences_that_follow_the_records():
+    told = findings.answer(group())
+    assert "4.00 dB ahead of DF2" in told
+    assert "its best row is 1.00 dB ahead of DF2 (the patent's method with a guessed map" in told
+    assert told.endswith("about 75% of the gain is the oracle.**")
+    worse = findings.answer(group(facial_style=20.0, facial_style_predicted=19.0, facial_style_none=20.5))
+    assert "1.00 dB behind DF2" in worse
+    assert "0.50 dB behind DF2 (the patent's method without a map" in worse
+    assert findings.answer(group(preset="smoke")) == findings.NO_COMPARISON
+    few = findings.Group("few", group().records[:3])
+    assert "not among these records" in findings.answer(few)

@@ -222,6 +222,28 @@ def best(records: Iterable[Record], metric: str = "psnr", group: str = "all") ->
     return max(measured, key=lambda pair: pair[0])[1] if measured else None
 
 
+def answer(group: Group) -> str:
+    """Is the method better, by how much, and what of it is the oracle's, in three sentences."""
+    if not group.is_result:
+        return NO_COMPARISON
+    ours = group.by_key.get(ORACLE[0])
+    rival = best([r for r in group.records if r["method"] != "facial-style" and r["training"]])
+    usable = best([r for r in group.records if r["method"] == "facial-style" and r["map"] != "true"])
+    if ours is None or rival is None:
+        return "The rows that answer are not among these records."
+    first = (
+        f"Told where eyes and hair *were*, the patent's method is {apart(ours, rival)} {said(rival)}, the best of the "
+        f"other networks, on photographs of {group.size} x {group.size} pixels ({face_by_face(ours, rival)})."
+    )
+    if usable is None:
+        return first
+    second = (
+        f"Nobody who repairs a photograph can know that: without it, its best row is {apart(usable, rival)} "
+        f"{said(rival)} ({said(usable)}; {face_by_face(usable, rival)})."
+    )
+    return " ".join([first, second, oracle(group).rpartition("). ")[2]])
+
+
 def against_others(group: Group) -> str:
     """The patent's method with the true map against every other method: how far, how sure, for which holes."""
     if not group.is_result:
