@@ -22,7 +22,7 @@ REGIONS = ("skin", "nose", "eyes", "brows", "ears", "mouth", "hair", "neck")
 """Names of regions 1..8; region 0 is everything else."""
 
 REGION_COLOURS = (
-    "#9a9a9a", "#e8b98f", "#d55e00", "#0072b2", "#5b3a8c", "#cc79a7", "#b3123f", "#3b2a1a", "#009e73",
+    "#9a9a9a", "#e8b98f", "#d55e00", "#0072b2", "#5b3a8c", "#cc79a7", "#b3123f", "#7f6242", "#009e73",
 )  # fmt: skip
 """One colour per region id 0..8, the same in every figure; told apart in lightness as well as in hue."""
 

@@ -226,15 +226,20 @@ def _img(picture: np.ndarray, alt: str) -> str:
     return f'<img src="{_uri(picture)}" alt="{html.escape(alt, quote=True)}"{smooth}>'
 
 
-def _grid(cells: Iterable[tuple[np.ndarray, str, str]], columns: int, width: float = 9.0, *, fold: bool = False) -> str:
-    """Pictures with (picture, title, alt) in rows of ``columns``, each at most ``width`` rem wide."""
+def _grid(
+    cells: Iterable[tuple[np.ndarray, str, str]], columns: int, width: float | None = None, *, fold: bool = False
+) -> str:
+    """Pictures with (picture, title, alt) in rows of ``columns``, each at most ``width`` rem wide.
+
+    By default they take the column's width, but for a few, which would be too large.
+    """
+    width = width or min(13.0, max(9.0, 43 / columns))
     made = "".join(
         f'<div class="fi-cell">{_img(picture, alt)}{html.escape(title)}</div>' for picture, title, alt in cells
     )
     many = " fi-many" if fold and columns > 4 else ""  # on a phone three of them stand in a row
-    return (
-        f'<div class="fi-grid{many}" style="grid-template-columns:repeat({columns},minmax(0,{width}rem))">{made}</div>'
-    )
+    layout = f"grid-template-columns:repeat({columns},minmax(0,{width:g}rem))"
+    return f'<div class="fi-grid{many}" style="{layout}">{made}</div>'
 
 
 def _legend(names: Sequence[str], colours: Sequence[str]) -> str:
@@ -399,11 +404,17 @@ def compare(
 # --- styles and features --------------------------------------------------------------------------------------------
 
 
-def canvas(width: float = 4.6, height: float = 2.9, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
+WIDTH = 4.4
+"""Of a plot, in inches: letters of 10.5 points are then 11 pixels high on a phone whose column has 330."""
+
+
+def canvas(
+    width: float = WIDTH, height: float = 2.9, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple[Any, Any]:
     """Matplotlib figure and axes in the look of the book; hand the figure to :func:`plot` when it is drawn.
 
     Args:
-        width, height: in inches; letters of 9 points stay legible on a phone up to a width of 5.
+        width, height: in inches. A width up to 5 becomes :data:`WIDTH`; a wider plot is scrolled on a phone.
         rows, columns, options: as for ``matplotlib.figure.Figure.subplots``.
     """
     import matplotlib as mpl
@@ -411,14 +422,16 @@ def canvas(width: float = 4.6, height: float = 2.9, rows: int = 1, columns: int 
     from matplotlib.figure import Figure as Sheet
 
     with mpl.rc_context(_RC):
-        made = Sheet(figsize=(width, height), layout="constrained")
+        made = Sheet(figsize=(min(width, WIDTH) if width <= 5 else width, height), layout="constrained")
         FigureCanvasSVG(made)
         axes = made.subplots(rows, columns, **options)
     return made, axes
 
 
 _RC: Any = {
-    "font.size": 9, "axes.titlesize": 9, "axes.titlelocation": "left", "figure.facecolor": "none",
+    "font.size": 10.5, "axes.titlesize": 10.5, "legend.fontsize": 10.5, "xtick.labelsize": 10.5,
+    "ytick.labelsize": 10.5,
+    "axes.labelsize": 10.5, "axes.titlelocation": "left", "figure.facecolor": "none",
     "axes.facecolor": "none", "savefig.facecolor": "none", "text.color": _INK, "axes.labelcolor": _INK,
     "axes.edgecolor": _INK, "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False,
     "axes.spines.right": False, "legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": "faceinpaint",
@@ -451,7 +464,10 @@ def plot(figure: Any, alt: str, caption: str = "") -> Figure:
     svg = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
     size = re.search(r'width="[\d.]+pt" height="[\d.]+pt"', svg)
     svg = svg.replace(size[0] if size else "", f'role="img" aria-label="{html.escape(alt, quote=True)}"', 1)
-    return Figure(re.sub(r"\n\s*", "\n", svg), alt, caption, f"{6.6 * figure.get_figwidth():.1f}rem")
+    width = figure.get_figwidth()
+    if width > WIDTH:
+        svg = svg.replace("<svg ", f'<svg style="min-width:{75 * width:.0f}px" ', 1)
+    return Figure(re.sub(r"\n\s*", "\n", svg), alt, caption, f"{8 * width:.1f}rem")
 
 
 def _font(found: re.Match[str]) -> str:
@@ -485,7 +501,7 @@ def style_matrix(
         names: of the columns; the eight regions and "whole face" by default.
     """
     x, labels = _matrix(matrix), _names(names, _matrix(matrix).shape[1])
-    made, ax = canvas(4.6, 3.8)
+    made, ax = canvas(WIDTH, 3.8)
     limit = float(np.abs(x).max()) or 1.0
     image = ax.imshow(x, aspect="auto", cmap="PuOr_r", vmin=-limit, vmax=limit)
     ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
@@ -501,13 +517,11 @@ def style_distances(
     """Euclidean distances between the columns of a style matrix, as a heat map with its numbers."""
     x, labels = _matrix(matrix), _names(names, _matrix(matrix).shape[1])
     distance = np.linalg.norm(x[:, :, None] - x[:, None, :], axis=0)
-    made, ax = canvas(4.8, 4.3)
+    made, ax = canvas(WIDTH, 4.3)
     ax.imshow(distance, cmap="cividis")
     for i, j in np.ndindex(*distance.shape):
         dark = distance[i, j] < 0.55 * distance.max()
-        ax.text(
-            j, i, f"{distance[i, j]:.2g}", ha="center", va="center", color="#ffffff" if dark else "#111111", fontsize=7
-        )
+        ax.text(j, i, f"{distance[i, j]:.2g}", ha="center", va="center", color="#ffffff" if dark else "#111111")
     ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(labels)), labels)
     off = distance + np.where(np.eye(len(labels)), np.inf, 0)
@@ -527,7 +541,7 @@ def features(
         channels: which.
     """
     maps = [x.detach().float().cpu().numpy().reshape(x.shape[-3:]) for x in (before, after)]
-    made, axes = canvas(4.8, 4.8 / len(channels) * 2 + 0.4, 2, len(channels), squeeze=False)
+    made, axes = canvas(WIDTH, WIDTH / len(channels) * 2 + 0.4, 2, len(channels), squeeze=False)
     for row, (x, title) in enumerate(zip(maps, titles, strict=True)):
         for column, channel in enumerate(channels):
             ax = axes[row, column]
@@ -545,8 +559,9 @@ def features(
 
 
 def _legend_above(figure: Any) -> None:
-    """Names of the lines above the axes, where they hide nothing."""
-    figure.legend(loc="outside upper left", ncols=3, fontsize=8)
+    """Names of the lines above the axes, where they hide nothing, in as many columns as fit."""
+    longest = max(len(label) for ax in figure.axes for label in ax.get_legend_handles_labels()[1])
+    figure.legend(loc="outside upper left", ncols=max(1, min(3, int(72 * WIDTH / (35 + 5.5 * longest)))))
 
 
 def lines(
@@ -578,14 +593,14 @@ def bars(
         values: length of each bar by name.
         form: how a value is written.
     """
-    made, ax = canvas(4.6, 0.5 + 0.24 * len(values))
+    made, ax = canvas(WIDTH, 0.55 + 0.28 * len(values))
     known = dict(zip(OTHER_AND_REGIONS, REGION_COLOURS, strict=True))
     names = list(values)
     colours = [known.get(name, LINE_COLOURS[0]) for name in names]
     ax.barh(names, list(values.values()), color=colours, edgecolor=_INK, linewidth=0.7)
     top = max(map(abs, values.values()), default=1) or 1
     for row, value in enumerate(values.values()):
-        ax.text(max(value, 0) + 0.01 * top, row, form.format(value), va="center", fontsize=8)
+        ax.text(max(value, 0) + 0.01 * top, row, form.format(value), va="center")
     ax.invert_yaxis()
     ax.margins(x=0.12)
     ax.set_xlabel(xlabel)
@@ -656,7 +671,7 @@ def by_bin(
         metric: one of :data:`METRICS`. view: "composited" or "raw".
     """
     label, unit = METRICS[metric]
-    made, ax = canvas(4.8, 3.2)
+    made, ax = canvas(WIDTH, 3.2)
     for i, record in enumerate(records):
         k = i % len(LINE_COLOURS)
         groups = record["images"][view]
@@ -702,7 +717,7 @@ def region_errors(records: Sequence[Mapping[str, Any]], *, alt: str | None = Non
         records: results records of one test.
     """
     names = list(OTHER_AND_REGIONS)
-    made, ax = canvas(4.6, 3.6)
+    made, ax = canvas(WIDTH, 3.8)
     for i, record in enumerate(records):
         k = i % len(LINE_COLOURS)
         found = [record["regions"].get(name, {}).get("l1") for name in names]
