@@ -68,7 +68,7 @@ _STYLE = """<style>
 .fi-pair{position:relative;display:grid}.fi-pair>*{grid-area:1/1}
 .fi [hidden]{display:none}
 .fi-note{font-size:.875em;margin:.3rem 0 0}
-.fi-cells{display:grid;z-index:1;touch-action:manipulation;user-select:none}
+.fi-cells{display:grid;z-index:1;touch-action:pinch-zoom;user-select:none}
 .fi-cells input{appearance:none;margin:0;cursor:pointer;width:100%;height:100%;border:1px solid #fff5;border-radius:0}
 .fi-cells input:checked{background:repeating-conic-gradient(#767676 0 25%,#9e9e9e 0 50%) 0 0/.5rem .5rem}
 .fi-cells input:focus-visible{outline:3px solid #1b7fc4;outline-offset:-3px}
@@ -917,13 +917,19 @@ def paint(
         "for(let k=0;k<=m;k++)q[Math.round(y+v*k/m)*n+Math.round(x+u*k/m)].checked=true;"
         "this.dispatchEvent(new Event('input'))}"
     )
+    # A finger stays captured by the square where it came down: ask what lies under it.
+    swipe = (
+        "const t=event.touches[0],e=document.elementFromPoint(t.clientX,t.clientY);"
+        "if(e&&e.parentNode==this&&!e.checked){e.checked=true;this.dispatchEvent(new Event('input'))}"
+    )
     body = (
         f'<div class="fi-grid" style="grid-template-columns:repeat(2,minmax(0,16rem))">'
         f'<div class="fi-cell"><div class="fi-pair">{_img(picture, "the face")}'
         f'<div class="fi-cells" role="group" aria-label="squares of the hole" '
         f'style="grid-template:repeat({cells},1fr)/repeat({cells},1fr)" '
         f'data-paint="{html.escape(json.dumps(data), quote=True)}" oninput="{html.escape(count, quote=True)}" '
-        f'onpointerover="{html.escape(drag, quote=True)}">{boxes}</div></div>paint here</div>'
+        f'onpointerover="{html.escape(drag, quote=True)}" ontouchmove="{html.escape(swipe, quote=True)}">'
+        f"{boxes}</div></div>paint here</div>"
         f'<div class="fi-cell"><div class="fi-pair">{_img(grey, "parsing map; whole regions are grey")}{layers}</div>'
         f'damaged regions</div></div><ul class="fi-legend">{swatches}</ul>'
         f'<p class="fi-note"><output>{said}</output></p>'

@@ -151,6 +151,23 @@ def test_a_hole_can_be_painted(site, viewport):
     tab.context.close()
 
 
+def test_a_hole_is_painted_by_a_finger_that_moves(site):
+    tab = site.open("book/masks.html", PHONE)
+    boxes = tab.locator("article figure.fi:has(.fi-cells) input[type=checkbox]")
+    boxes.nth(0).scroll_into_view_if_needed()
+    first, last = boxes.nth(0).bounding_box(), boxes.nth(7).bounding_box()
+    assert not any(boxes.nth(i).is_checked() for i in range(8))
+    finger = tab.context.new_cdp_session(tab)
+    for k in range(31):
+        x = first["x"] + 5 + (last["x"] - first["x"]) * k / 30
+        points = [{"x": x, "y": first["y"] + 5}]
+        finger.send("Input.dispatchTouchEvent", {"type": "touchMove" if k else "touchStart", "touchPoints": points})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert all(boxes.nth(i).is_checked() for i in range(8))
+    assert site.complaints == []
+    tab.context.close()
+
+
 def test_a_page_runs_no_script_but_its_own(site):
     tab = site.open("book/masks.html")
     tab.evaluate(
