@@ -38,6 +38,9 @@ DATA_IGNORED = ("raw", "cache")
 
 PARAMETERS = "CHAPTER_PARAMETERS"
 
+TIMEOUT = 300
+"""Seconds that a cell may take, where nothing else is said; the book's are in ``_config.yml``."""
+
 INSTALL = """\
 # Opened on its own (Colab, Binder)? Then this cell fetches and installs the library.
 import importlib.util, os, subprocess, sys
@@ -118,14 +121,19 @@ class ChapterError(Exception):
     """A cell of a chapter failed."""
 
 
-def run(path: Path, out: Path, key: str, parameters: dict[str, Any], threads: int) -> bool:
+def run(
+    path: Path, out: Path, key: str, parameters: dict[str, Any], threads: int, timeout: int = TIMEOUT
+) -> bool:  # fmt: skip
     """Run a chapter into the notebook ``out``, unless it holds this very execution already.
+
+    Args:
+        timeout: seconds that a cell may take.
 
     Returns:
         whether it was run.
 
     Raises:
-        ChapterError: a cell failed; the message ends with its traceback.
+        ChapterError: a cell failed or took too long; the message ends with its traceback.
     """
     if out.exists() and json.loads(out.read_text(encoding="utf-8"))["metadata"].get("key") == key:
         return False
@@ -133,17 +141,8 @@ def run(path: Path, out: Path, key: str, parameters: dict[str, Any], threads: in
     notebook = as_notebook(path)
     fresh, done = (out.with_suffix(f".{os.getpid()}.{name}.ipynb") for name in ("fresh", "done"))
     nbformat.write(notebook, fresh)
-    command = [
-        sys.executable,
-        "-m",
-        "papermill",
-        str(fresh),
-        str(done),
-        "--cwd",
-        str(path.parent),
-        "-k",
-        "python3",
-    ]
+    command = [sys.executable, str(Path(__file__).with_name("execute.py")), str(fresh), str(done)]
+    command += ["--cwd", str(path.parent), "-k", "python3", "--execution-timeout", str(timeout)]
     command += ["--no-progress-bar", "--log-level", "ERROR"]
     for name, value in own_parameters(path, parameters).items():
         command += ["-p", name, str(value)]
@@ -155,7 +154,7 @@ def run(path: Path, out: Path, key: str, parameters: dict[str, Any], threads: in
     if finished.returncode:
         done.unlink(missing_ok=True)
         fresh.unlink()
-        trace = finished.stderr[finished.stderr.rfind("Exception encountered at") :]
+        trace = finished.stderr[max(0, finished.stderr.rfind("Exception encountered at")) :]
         raise ChapterError(f"{path}: {trace[-3000:].strip()}")
     notebook = nbformat.read(done, as_version=4)
     _forget_the_run(notebook)
@@ -256,11 +255,12 @@ def run_chapters(app: Sphinx) -> None:
     # Oldest first would be fair; longest first is quicker. Nobody knows the lengths, so the order of the book it is.
     jobs = max(1, min(4, os.cpu_count() or 1, len(chapters)))
     threads = max(1, (os.cpu_count() or 1) // jobs)
+    timeout = int(app.config.nb_execution_timeout)  # of _config.yml
 
     def one(name: str) -> bool | ChapterError:
         key = chapter_key(chapters[name], sources, parameters)
         try:
-            return run(chapters[name], build / "notebooks" / f"{name}.ipynb", key, parameters, threads)
+            return run(chapters[name], build / "notebooks" / f"{name}.ipynb", key, parameters, threads, timeout)
         except ChapterError as error:
             return error
 

@@ -46,7 +46,12 @@ Settings = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the preset, or an option of the method."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of weights, order, holes and mirroring.")]
-Cache = Annotated[Path | None, typer.Option(help="Where prepared pictures are kept; default: beside the output.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where prepared pictures are kept; default: what FACEINPAINT_CACHE names, else beside the output."
+    ),
+]
 Weights = Annotated[
     str, typer.Option(help="Frozen networks: a folder of safetensors files, 'download', or 'seed' for random ones.")
 ]
@@ -93,9 +98,12 @@ def data_toy(
 @data.command("prepare")
 def data_prepare(
     out: Annotated[Path, typer.Option(help="Folder that receives one cache for each split.")],
+    size: Annotated[
+        int,
+        typer.Option(min=16, max=1024, help="Side in pixels: 64 for the presets smoke and cpu, 256 for the others."),
+    ],
     faces: Annotated[Path | None, typer.Option(help="CelebAMask-HQ, or images/ and labels/.")] = None,
     holes: Annotated[Path | None, typer.Option(help="Folder of hole masks, or of train/ and test/.")] = None,
-    size: Annotated[int, typer.Option(min=16, max=1024)] = 256,
     split: Annotated[list[str] | None, typer.Option(help="train, val, test or all; may be repeated.")] = None,
     order: Order = "celebamask-hq",
     black_is_hole: BlackIsHole = False,
@@ -199,7 +207,7 @@ def train(
     fabric = launch(config.preset, _accelerator(device), devices)
     first = fabric.is_global_zero
     with fabric.rank_zero_first():  # it prepares the pictures, the others find them prepared
-        face_set, hole_set = sources.training(config.preset, cache or out / "cache", seed, progress=first)
+        face_set, hole_set = sources.training(config.preset, _kept(cache, out.parent), seed, progress=first)
     with _resumable(), _bar(f"train {method}", config.preset.images, shown=first) as advance:
         path = train(
             config, face_set, hole_set, out, backbone_weights=weights, progress=advance, fabric=fabric, begin=begin,
@@ -238,6 +246,7 @@ def evaluate(
     """
     from faceinpaint.backbones import load_backbone
     from faceinpaint.comparison.evaluate import Row, evaluate
+    from faceinpaint.comparison.reproduce import sha256_of_inception
     from faceinpaint.data.sources import Sources
     from faceinpaint.files import write_json
     from faceinpaint.presets import preset as find
@@ -246,6 +255,7 @@ def evaluate(
 
     accelerator = _accelerator(device)  # before anything is read, as all that can be refused at once
     _check_out(out, run)
+    sha256_of_inception(inception)
     chosen = METHODS.get(run)
     if chosen is not None and not chosen.trained:
         if parser is not None:
@@ -271,7 +281,8 @@ def evaluate(
             ("predicted" if parser else "true") if reads else None, about, *guess,
         )  # fmt: skip
     sources = Sources(faces, holes, order, _polarity(black_is_hole), pairs, weights, inception)
-    test = sources.test(row.preset, cache or out.parent / "cache", seed, progress=True)
+    test = sources.test(row.preset, _kept(cache, out.parent), seed, progress=True)
+    sources.remark()
     lpips = load_backbone("alexnet", weights)
     with _bar(f"evaluate {row.title}", len(test.pairs)) as advance:
         record = evaluate(
@@ -298,6 +309,7 @@ def reproduce(
     pairs: Annotated[Path | None, typer.Option(help="CSV of test pairs; default: each test face once a bin.")] = None,
     seed: Seed = 0,
     settings: Settings = None,
+    cache: Cache = None,
     weights: Weights = "auto",
     inception: Annotated[Path | None, typer.Option(help="clean-fid's Inception file, for FID and KID proper.")] = None,
     order: StatedOrder = None,
@@ -337,7 +349,9 @@ def reproduce(
             takes = dict.fromkeys(setting for method in used for setting in (*SHARED, *method.settings))
             raise ConfigError(f"no row of {rows} reads the setting {name!r}", f"They read {', '.join(takes)}")
     with _resumable():
-        paths = reproduce(scale, out, sources=sources, rows=plan, seed=seed, accelerator=_accelerator(device))
+        paths = reproduce(
+            scale, out, sources=sources, rows=plan, seed=seed, accelerator=_accelerator(device), cache=_kept(cache, out)
+        )
     print("\n".join(map(str, paths)))
 
 
@@ -527,6 +541,13 @@ def _check_out(out: Path, run: str | Path | None = None) -> None:
     there = next(folder for folder in out.absolute().parents if folder.exists())
     if not os.access(there, os.W_OK):
         raise ConfigError("nothing may be written there", "Mend its permissions, or name another folder", there)
+
+
+def _kept(cache: Path | None, beside: Path) -> Path:
+    """Folder of prepared pictures: the one named, that of the environment, or one beside the output."""
+    from faceinpaint.data.cache import CACHE
+
+    return cache or Path(os.environ.get(CACHE) or beside / "cache")
 
 
 def _pairs(settings: list[str] | None) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from faceinpaint.data.cache import (
     in_split,
     load,
     plain_name,
+    room,
     split_folder,
 )
 from faceinpaint.errors import ConfigError, DataError
@@ -217,9 +218,48 @@ def test_find(tmp_path):
     assert find("things", made(tmp_path / "a"), "train", 16) == tmp_path / "a"
     made(tmp_path / "all" / folder_name("things", "train", 16))
     assert find("things", tmp_path / "all", "train", 16) == tmp_path / "all" / "things-train-16"
-    assert find("things", tmp_path / "all", "test", 16) is None
+    (tmp_path / "pictures").mkdir()
+    assert find("things", tmp_path / "pictures", "train", 16) is None
     with pytest.raises(DataError, match="no such folder"):
         find("things", tmp_path / "none", "train", 16)
+
+
+def test_caches_of_another_size_are_named_with_the_command(tmp_path):
+    for size in (16, 32):
+        made(tmp_path / folder_name("things", "train", size))
+    with pytest.raises(
+        DataError, match="holds things-train-16 and things-train-32, wanted is things-train-64"
+    ) as caught:
+        find("things", tmp_path, "train", 64)
+    assert "faceinpaint data prepare --things FOLDER --split train --size 64 --out" in caught.value.remedy
+
+
+def test_without_a_cache_the_one_of_the_environment_is_taken(tmp_path, monkeypatch):
+    monkeypatch.delenv("FACEINPAINT_CACHE", raising=False)
+    with pytest.raises(ConfigError, match="no folder for one is given") as caught:
+        room("faces", "CelebAMask-HQ", "test", 64, None)
+    assert "data prepare --faces CelebAMask-HQ --size 64 --out" in caught.value.remedy
+    monkeypatch.setenv("FACEINPAINT_CACHE", str(tmp_path))
+    assert room("faces", "CelebAMask-HQ", "test", 64, None) == tmp_path / "faces-test-64"
+    assert room("faces", "CelebAMask-HQ", "test", 64, tmp_path / "own") == tmp_path / "own" / "faces-test-64"
+
+
+def test_a_folder_too_high_or_too_low_is_named(tmp_path):
+    def has(folder):
+        return (folder / "a.png").exists()
+
+    for folder in ("set/train", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "set" / "train" / "a.png").touch()
+    for wrong in (tmp_path, tmp_path / "set" / "train" / "lower"):
+        wrong.mkdir(exist_ok=True)
+        with pytest.raises(DataError, match="no pictures were found there") as caught:
+            split_folder(wrong, "train", has)
+        right = tmp_path / "set" if wrong == tmp_path else tmp_path / "set" / "train"
+        assert caught.value.remedy == f"They are in {right}: name that"
+    (tmp_path / "other" / "shipped").mkdir()
+    with pytest.raises(DataError, match=r"They are in .*other: name that"):
+        split_folder(tmp_path / "other" / "shipped", "train", has, lambda folder: (folder / "shipped").is_dir())
 
 
 def test_split_folder(tmp_path):

@@ -14,7 +14,7 @@ from faceinpaint.presets import preset
 from faceinpaint.repair import trained
 from faceinpaint.training.run import Config, load_generator, load_parser
 
-P = preset("smoke", size=32, width=4, style_width=4, parser_width=4, baseline_scale=0.06)
+P = preset("smoke", size=32, reading="R1", width=4, style_width=4, parser_width=4, baseline_scale=0.06)
 
 
 def run(folder: Path, method: str = "facial-style", seed: int = 0, merge: str = "regions") -> Path:

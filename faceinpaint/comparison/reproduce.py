@@ -116,7 +116,7 @@ def is_default(row: RowPlan, preset: Preset) -> bool:
 
 def reproduce(
     preset: Preset, out: str | Path, *, sources: Sources | None = None, rows: Sequence[RowPlan] = ROWS, seed: int = 0,
-    accelerator: str = "cpu", console: Console | None = None,
+    accelerator: str = "cpu", console: Console | None = None, cache: Path | None = None,
 ) -> list[Path]:  # fmt: skip
     """Make every row and the table.
 
@@ -131,6 +131,7 @@ def reproduce(
         seed: of everything.
         accelerator: "cpu", "cuda" or "auto".
         console: where progress and table are shown.
+        cache: folder of prepared pictures, in the place of ``out/cache``.
 
     Returns:
         paths of the table files and of the plots.
@@ -141,12 +142,15 @@ def reproduce(
         WeightsError: there is no Inception file of that name.
     """
     with claimed(Path(out)):
-        return _reproduce(preset, Path(out), sources or Sources(), rows, seed, accelerator, console or Console())
+        return _reproduce(
+            preset, Path(out), sources or Sources(), rows, seed, accelerator, console or Console(),
+            cache or Path(out) / "cache",
+        )  # fmt: skip
 
 
 def _reproduce(
     preset: Preset, out: Path, sources: Sources, rows: Sequence[RowPlan], seed: int, accelerator: str,
-    console: Console,
+    console: Console, cache: Path,
 ) -> list[Path]:  # fmt: skip
     """What :func:`reproduce` does once the folder is its own."""
     device = "cuda" if accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available() else "cpu"
@@ -165,9 +169,9 @@ def _reproduce(
     }
     if any(row.map == "predicted" for row in rows):
         configs[PARSER.name] = Config(PARSER.name, preset, seed=seed)
-    inception = _sha256_of_inception(sources.inception)
-    faces, holes = sources.training(preset, out / "cache", seed, progress=True)
-    test = sources.test(preset, out / "cache", seed, progress=True)
+    inception = sha256_of_inception(sources.inception)
+    faces, holes = sources.training(preset, cache, seed, progress=True)
+    test = sources.test(preset, cache, seed, progress=True)
     check_pairs(test.pairs, test.faces, test.holes)  # before hours of training, not after
     if twice := set(faces.sha256) & set(test.faces.sha256):
         log.warning(
@@ -246,7 +250,7 @@ def _flops(config: Config) -> int:
     return count_flops(config.generator().eval(), config.preset.size)
 
 
-def _sha256_of_inception(path: Path | None) -> str | None:
+def sha256_of_inception(path: Path | None) -> str | None:
     """Checksum of the Inception file that is named.
 
     Raises:

@@ -31,6 +31,9 @@ T = TypeVar("T")
 SPLITS = ("train", "val", "test", "all")
 """Parts of a data set; ``all`` is everything undivided, for inspection, never for a comparison."""
 
+CACHE = "FACEINPAINT_CACHE"
+"""Environment variable: the folder of caches where none is named. Chapters of the book share it."""
+
 _LARGEST = {"labels": len(CLASSES) - 1, "holes": 1}
 
 MIN_SIDE = 16
@@ -111,11 +114,14 @@ def in_split(name: str, split: str) -> bool:
     return split == "all" or split == ("test" if test else "train")
 
 
-def split_folder(source: Path, split: str, has: Callable[[Path], bool]) -> tuple[Path, bool]:
+def split_folder(
+    source: Path, split: str, has: Callable[[Path], bool], otherwise: Callable[[Path], bool] = lambda folder: False
+) -> tuple[Path, bool]:
     """Where a split lies: in ``source/<split>``, or undivided in ``source`` itself.
 
     Args:
         has: tells whether a folder directly holds items.
+        otherwise: tells whether it holds them in a layout without such folders, so that it could be named.
 
     Returns:
         The folder, and whether it is undivided, so that :func:`in_split` must divide it. A folder that is
@@ -138,7 +144,18 @@ def split_folder(source: Path, split: str, has: Callable[[Path], bool]) -> tuple
                 raise DataError(f"the folder is the {own} split, asked is {split}", "Name its parent", source)
             return source, False
         return source, split != "all"
-    raise DataError("no pictures were found there", "See data/README.md for the expected folders", source)
+    near = [source.resolve().parent, *(path for path in visible(source) if path.is_dir())]
+    there = next((path for path in near if _holds(path, has, otherwise)), None)
+    remedy = f"They are in {there}: name that" if there else "See data/README.md for the expected folders"
+    raise DataError("no pictures were found there", remedy, source)
+
+
+def _holds(folder: Path, *tests: Callable[[Path], bool]) -> bool:
+    """Whether a folder, or a split in it, passes one of the tests; not if it cannot be read."""
+    try:
+        return any(test(place) for test in tests for place in (folder, *(folder / split for split in SPLITS[:3])))
+    except OSError:
+        return False
 
 
 def plain_name(name: str) -> bool:
@@ -155,14 +172,40 @@ def find(kind: str, source: Path, split: str, size: int) -> Path | None:
     """The cache that ``source`` is or holds, or None when it is a folder of pictures.
 
     Raises:
-        DataError: ``source`` is not a folder.
+        DataError: ``source`` is not a folder, or holds caches of other sizes or splits only.
     """
     if not source.is_dir():
         raise DataError("there is no such folder", "Check the name", source)
     if (source / "meta.json").is_file():
         return source
     inner = source / folder_name(kind, split, size)
-    return inner if (inner / "meta.json").is_file() else None
+    if (inner / "meta.json").is_file():
+        return inner
+    others = sorted(path.parent.name for path in source.glob(f"{kind}-*-*/meta.json"))
+    if others:
+        raise DataError(
+            f"it holds {' and '.join(others)}, wanted is {inner.name}",
+            f"Run `faceinpaint data prepare --{kind} FOLDER --split {split} --size {size} --out {source}`, with the "
+            "folder of the pictures",
+            source,
+        )
+    return None
+
+
+def room(kind: str, source: str | Path, split: str, size: int, cache: Path | None) -> Path:
+    """Where a folder of pictures is prepared into: below ``cache``, or below what FACEINPAINT_CACHE names.
+
+    Raises:
+        ConfigError: neither is given.
+    """
+    folder = cache or os.environ.get(CACHE)
+    if not folder:
+        raise ConfigError(
+            f"{source} is not a prepared cache, and no folder for one is given",
+            f"Run `faceinpaint data prepare --{kind} {source} --size {size} --out CACHE` and name CACHE in its place, "
+            f"or set {CACHE} to a folder that keeps what is prepared",
+        )
+    return Path(folder) / folder_name(kind, split, size)
 
 
 def build(

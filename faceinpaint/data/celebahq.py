@@ -120,7 +120,9 @@ def list_pairs(source: Path, split: str) -> Listing:
     """
     if (source / IMAGES).is_dir():
         return _list_shipped(source, split)
-    folder, divide = cache.split_folder(source, split, lambda f: (f / "images").is_dir() and (f / "labels").is_dir())
+    folder, divide = cache.split_folder(
+        source, split, lambda f: (f / "images").is_dir() and (f / "labels").is_dir(), lambda f: (f / IMAGES).is_dir()
+    )
     return _list_flat(source, folder, split if divide else "all", split)
 
 

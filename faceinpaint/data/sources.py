@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import ConfigError
 from faceinpaint.presets import Preset
+
+log = logging.getLogger(__name__)
 
 
 def load_faces(
@@ -38,7 +41,8 @@ def load_faces(
         split: ``"train"``, ``"val"``, ``"test"`` or ``"all"``.
         size: side of the square pictures in pixels.
         count: drawn faces: how many (required). Real faces: the first so many, all if there are fewer.
-        cache: folder that receives ``faces-<split>-<size>`` when a folder of pictures has to be prepared.
+        cache: folder that receives ``faces-<split>-<size>`` when a folder of pictures has to be prepared; by
+            default the one that FACEINPAINT_CACHE names.
         order: class order of the label maps by name, see :data:`faceinpaint.regions.CLASS_ORDERS`; None, if nothing is
             said of it, for the official one, or for that of the cache.
         seed: drawn faces only.
@@ -55,12 +59,7 @@ def load_faces(
 
     folder = caches.find("faces", Path(source), split, size)
     if folder is None:
-        if cache is None:
-            raise ConfigError(
-                f"{source} is not a prepared cache, and no folder for one is given",
-                "Run `faceinpaint data prepare` first, or name a cache folder",
-            )
-        folder = Path(cache) / caches.folder_name("faces", split, size)
+        folder = caches.room("faces", source, split, size, cache)
         read_as = "celebamask-hq" if order is None else order
         prepare(source, folder, split=split, size=size, order=read_as, progress=progress)
     faces = open_faces(folder, split=split, size=size, order=order)
@@ -87,7 +86,8 @@ def load_holes(
         size: side of the square holes in pixels.
         count: how many. Drawn: required; for test, rounded up to equal numbers per bin. Files: at most so
             many, taken evenly along the sorted names, since mask sets are often sorted by hole size.
-        cache: folder that receives ``holes-<split>-<size>`` when a folder of files has to be prepared.
+        cache: folder that receives ``holes-<split>-<size>`` when a folder of files has to be prepared; by
+            default the one that FACEINPAINT_CACHE names.
         white_is_hole: polarity of the files; None, if nothing is said of it, for white = hole, or for that of the
             cache.
         seed: drawn holes only.
@@ -105,12 +105,7 @@ def load_holes(
         return drawn_holes(count, size, split, seed, progress)
     folder = caches.find("holes", Path(source), split, size)
     if folder is None:
-        if cache is None:
-            raise ConfigError(
-                f"{source} is not a prepared cache, and no folder for one is given",
-                "Run `faceinpaint data prepare` first, or name a cache folder",
-            )
-        folder = Path(cache) / caches.folder_name("holes", split, size)
+        folder = caches.room("holes", source, split, size, cache)
         polarity = white_is_hole is not False
         prepare_holes(source, folder, split=split, size=size, white_is_hole=polarity, progress=progress)
     holes = open_holes(folder, split=split, size=size, white_is_hole=white_is_hole)
@@ -143,10 +138,18 @@ class Sources:
 
     def training(self, preset: Preset, cache: Path, seed: int = 0, progress: bool = False) -> tuple[Any, Any]:
         """Training faces and holes at the preset's size; a folder of pictures is prepared into ``cache`` first."""
-        return self._faces("train", preset, cache, preset.faces, seed, progress), load_holes(
+        faces = self._faces("train", preset, cache, preset.faces, seed, progress)
+        holes = load_holes(
             self.holes, "train", preset.size, count=preset.holes if self.holes == "drawn" else None, cache=cache,
             white_is_hole=self.white_is_hole, seed=seed, progress=progress,
         )  # fmt: skip
+        self.remark()
+        return faces, holes
+
+    def remark(self) -> None:
+        """Say that holes are drawn where faces are not, which is easily forgotten."""
+        if str(self.faces) != "toy" and str(self.holes) == "drawn":
+            log.warning("Holes are drawn. For those of a folder, name it: --holes FOLDER")
 
     def test(self, preset: Preset, cache: Path, seed: int = 0, progress: bool = False) -> TestSet:
         """The fixed test pairs: those of the CSV, or each test face once in every bin."""
