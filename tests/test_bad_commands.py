@@ -175,7 +175,7 @@ def test_bad_mapping_files(call: Call, tmp_path: Path, name: str) -> None:
         (tmp_path / "shipped" / folder).mkdir(parents=True)
     path = tmp_path / "shipped" / MAPPING
     path.write_bytes(bad.MAPPINGS[name])
-    refuses(call, tmp_path, path, "data", "prepare", "--faces", tmp_path / "shipped", "--out", "out")
+    refuses(call, tmp_path, path, "data", "prepare", "--size", "64", "--faces", tmp_path / "shipped", "--out", "out")
 
 
 @pytest.mark.parametrize("name", [n for n in bad.BROKEN if n != "missing"])
@@ -186,7 +186,7 @@ def test_folders_with_one_broken_picture(call: Call, tmp_path: Path, name: str) 
     path.unlink()
     bad.BROKEN[name](path)
     (tmp_path / "out").mkdir()
-    refuses(call, tmp_path, Path("out"), "data", "prepare", "--faces", "faces", "--split", "all", "--out", "out")
+    refuses(call, tmp_path, Path("out"), "data", "prepare", "--size", "64", "--faces", "faces", "--split", "all", "--out", "out")
 
 
 @pytest.mark.parametrize("kind", ["faces", "holes"])

@@ -587,7 +587,7 @@ def test_a_cache_checked_on_request_is_refused_too(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------ weights, configurations, checkpoints
 
 TINY = {
-    "size": 32, "images": 4, "batch": 2, "width": 4, "style_width": 4, "critic_width": 4, "baseline_scale": 0.06,
+    "size": 32, "reading": "R1", "images": 4, "batch": 2, "width": 4, "style_width": 4, "critic_width": 4, "baseline_scale": 0.06,
     "checkpoint_every": 2, "sample_every": 4, "parser_width": 4,
 }  # fmt: skip
 
@@ -1022,10 +1022,10 @@ def test_sets_that_do_not_hold_together_are_refused(tmp_path: Path, name: str, m
 COMMANDS: dict[str, tuple[str, Write]] = {
     "check nothing": ("data check nowhere", lambda f: None),
     "check a damaged cache": ("data check cache", lambda f: (cache_of("faces", f), meta(kind=3)(f / "cache"))),
-    "prepare nothing": ("data prepare --out out", lambda f: None),
-    "prepare nowhere": ("data prepare --faces nowhere --out out", lambda f: None),
-    "prepare a file": ("data prepare --faces x.png --out out", lambda f: (f / "x.png").write_bytes(noise())),
-    "prepare an unknown split": ("data prepare --faces . --out out --split dev", lambda f: None),
+    "prepare nothing": ("data prepare --size 32 --out out", lambda f: None),
+    "prepare nowhere": ("data prepare --faces nowhere --size 32 --out out", lambda f: None),
+    "prepare a file": ("data prepare --faces x.png --size 32 --out out", lambda f: (f / "x.png").write_bytes(noise())),
+    "prepare an unknown split": ("data prepare --faces . --size 32 --out out --split dev", lambda f: None),
     "prepare over something": (
         "data prepare --faces source --split all --size 32 --out out",
         lambda f: (good_pair(f / "source"), (f / "out" / "faces-all-32").mkdir(parents=True),

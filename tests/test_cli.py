@@ -321,9 +321,9 @@ def test_real_faces_and_holes_by_path(call: Call, tmp_path: Path) -> None:
         ("table . --view side", "unknown view 'side'"),
         ("inpaint absent.png --hole b.png --out c.png --weights d", ".png"),
         ("data toy --out out --split dev", "split"),
-        ("data prepare --out out", "nothing to prepare"),
-        ("data prepare --out out --faces absent", "absent"),
-        ("data prepare --out out --holes absent", "absent"),
+        ("data prepare --size 32 --out out", "nothing to prepare"),
+        ("data prepare --size 32 --out out --faces absent", "absent"),
+        ("data prepare --size 32 --out out --holes absent", "absent"),
         ("data check absent", "absent"),
     ],
 )

@@ -111,7 +111,8 @@ def test_an_entry_that_cannot_be_replaced_stays(shelf: Path, tmp_path: Path, mon
                 raise OSError(28, "No space left on device")
             real(path, content)
 
-        monkeypatch.setattr(trained, "write_json", refuse)
+        for module in (trained, weights):  # each has it under a name of its own
+            monkeypatch.setattr(module, "write_json", refuse)
         with pytest.raises(OSError, match="No space"):
             trained.add(again, "ours", "more", "MIT", parser=tmp_path / "runs" / "parser", folder=shelf)
         with pytest.raises(OSError, match="No space"):
