@@ -186,7 +186,21 @@ def test_folders_with_one_broken_picture(call: Call, tmp_path: Path, name: str) 
     path.unlink()
     bad.BROKEN[name](path)
     (tmp_path / "out").mkdir()
-    refuses(call, tmp_path, Path("out"), "data", "prepare", "--size", "64", "--faces", "faces", "--split", "all", "--out", "out")
+    refuses(
+        call,
+        tmp_path,
+        Path("out"),
+        "data",
+        "prepare",
+        "--size",
+        "64",
+        "--faces",
+        "faces",
+        "--split",
+        "all",
+        "--out",
+        "out",
+    )
 
 
 @pytest.mark.parametrize("kind", ["faces", "holes"])

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import ClassVar
@@ -18,6 +19,7 @@ import chapters
 import nbformat
 import numpy as np
 import pytest
+import yaml
 from books import BOOK, PAGES, ROOT, built_book, tiny_book
 from build import beside, build, protect
 from PIL import Image
@@ -131,17 +133,37 @@ def test_under_every_equation_stands_a_plain_version_that_is_compared_with_the_l
     assert len([line for line in source.splitlines() if line.strip()]) <= 11, "one line says which equation it is"
 
 
+@pytest.mark.parametrize("page", EXECUTED)
+def test_every_parameter_of_a_chapter_is_used(page):
+    cells = [cell for cell in chapters.as_notebook(ROOT / f"{page}.md").cells if cell.cell_type == "code"]
+    for given in [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]:
+        rest = "\n".join(cell.source for cell in cells if cell is not given)
+        for name in re.findall(r"^(\w+) *=", given.source, re.M):
+            assert re.search(rf"\b{name}\b", rest), f"{page}: {name} changes nothing"
+
+
+@pytest.mark.parametrize("page", EXECUTED)
+def test_a_chapter_removes_its_temporary_folder(page):
+    assert "mkdtemp" not in TEXTS[page], "a tempfile.TemporaryDirectory() goes with the kernel"
+
+
 # --- the chain: jupytext, papermill, nbval --------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_chapters_run_with_other_parameters(tmp_path):
+def test_chapters_run_with_other_parameters(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACEINPAINT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "left"))
+    (tmp_path / "left").mkdir()
     faces = toy_faces(68, 64)
     for folder, arrays in (("images", faces.images), ("labels", faces.labels)):
         (tmp_path / "faces" / "test" / folder).mkdir(parents=True)
         for name, array in zip(faces.ids, arrays, strict=True):
             Image.fromarray(np.asarray(array)).save(tmp_path / "faces" / "test" / folder / f"{name}.png")
     parameters = {"PRESET": "smoke", "FACES": str(tmp_path / "faces")}
+    assert chapters.run(BOOK / "masks.md", tmp_path / "masks.ipynb", "a key", parameters, 1)
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["faces-test-64"]
+    assert list((tmp_path / "left").iterdir()) == []
     out = tmp_path / "regions.ipynb"
     assert chapters.run(BOOK / "regions.md", out, "a key", parameters, 1)
     assert not chapters.run(BOOK / "regions.md", out, "a key", parameters, 1)
@@ -158,6 +180,39 @@ def test_a_failing_cell_is_named(tmp_path):
     with pytest.raises(chapters.ChapterError, match=r"page\.md[\s\S]*no"):
         chapters.run(page, tmp_path / "out" / "page.ipynb", "key", {}, 1)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_cell_that_takes_too_long_is_named(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A page\n\n```{code-cell}\nimport time\ntime.sleep(60)\n```\n", encoding="utf-8")
+    with pytest.raises(chapters.ChapterError, match=r"page\.md[\s\S]*time\.sleep\(60\)"):
+        chapters.run(page, tmp_path / "page.ipynb", "key", {}, 1, timeout=2)
+
+
+def test_the_book_limits_the_time_of_a_cell():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    assert config["execute"]["timeout"] == chapters.TIMEOUT
+
+
+LIVE_CELL = """```{{code-cell}}
+import ipywidgets
+from IPython.display import HTML, display
+ipywidgets.interactive(lambda value: display(HTML("x" * 20_000 * value)), value=ipywidgets.IntSlider({}))
+```
+"""
+
+
+@pytest.mark.slow
+def test_live_widgets_do_not_keep_a_chapter_waiting(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A page\n\n" + "\n".join(LIVE_CELL.format(i % 3 + 1) for i in range(100)), encoding="utf-8")
+    began = time.monotonic()
+    chapters.run(page, tmp_path / "page.ipynb", "key", {}, 1, timeout=90)  # papermill alone waits that long for some
+    assert time.monotonic() - began < 90
+    widgets = nbformat.read(tmp_path / "page.ipynb", as_version=4).metadata.widgets
+    states = widgets["application/vnd.jupyter.widget-state+json"]["state"].values()
+    assert sum(bool(state["state"].get("outputs")) for state in states) == 100
 
 
 @pytest.mark.slow
