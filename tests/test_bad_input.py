@@ -587,8 +587,8 @@ def test_a_cache_checked_on_request_is_refused_too(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------ weights, configurations, checkpoints
 
 TINY = {
-    "size": 32, "reading": "R1", "images": 4, "batch": 2, "width": 4, "style_width": 4, "critic_width": 4, "baseline_scale": 0.06,
-    "checkpoint_every": 2, "sample_every": 4, "parser_width": 4,
+    "size": 32, "reading": "R1", "images": 4, "batch": 2, "width": 4, "style_width": 4, "critic_width": 4,
+    "baseline_scale": 0.06, "checkpoint_every": 2, "sample_every": 4, "parser_width": 4,
 }  # fmt: skip
 
 
