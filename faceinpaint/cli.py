@@ -247,6 +247,8 @@ def evaluate(
     from faceinpaint.backbones import load_backbone
     from faceinpaint.comparison.evaluate import Row, evaluate
     from faceinpaint.comparison.reproduce import sha256_of_inception
+    from faceinpaint.comparison.records import METRICS
+    from faceinpaint.comparison.table import interval
     from faceinpaint.data.sources import Sources
     from faceinpaint.files import write_json
     from faceinpaint.presets import preset as find
@@ -289,11 +291,9 @@ def evaluate(
             row, test, lpips=lpips, features=lpips, inception=inception, device=accelerator, progress=advance
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_json(out, record)
-    whole = record["images"]["composited"]["all"]
-    print(
-        f"PSNR {whole['psnr']['mean']:.2f} dB, SSIM {whole['ssim']['mean']:.4f} over {len(test.pairs)} pairs -> {out}"
-    )
+    write_json(out, record.to_json())
+    psnr, ssim = (interval(record.whole[name], METRICS[name]).partition(" [")[0] for name in ("psnr", "ssim"))
+    print(f"PSNR {psnr} dB, SSIM {ssim} over {len(test.pairs)} pairs -> {out}")
 
 
 @app.command()
@@ -366,16 +366,16 @@ def table(
     Example: `faceinpaint table out/smoke/records --out out/smoke`
     """
     from faceinpaint.comparison import table
-    from faceinpaint.comparison.evaluate import VIEWS
+    from faceinpaint.comparison.records import VIEWS, read_logs, read_records
     from faceinpaint.comparison.reproduce import show
     from faceinpaint.show import write_plots
 
     if view not in VIEWS:
         raise ConfigError(f"unknown view {view!r}", f"Use one of {', '.join(VIEWS)}")
-    records = table.read_records(places)
+    records = read_records(places)
     show(table.brief(records, view), Console())
     if out is not None:
-        paths = table.write(records, out) + write_plots(records, out, table.read_logs(places))
+        paths = table.write(records, out) + write_plots(records, out, read_logs(places))
         print("\n".join(map(str, paths)))
 
 

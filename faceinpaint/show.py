@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from faceinpaint.comparison.records import METRICS, Record
 from faceinpaint.data.masks import BIN_EDGES, BIN_NAMES, bin_of
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.files import write_text
@@ -651,49 +652,38 @@ def _log_lines(path: Path) -> list[dict[str, float]]:
         raise DataError(f"the log cannot be read ({error})", "Name the log.jsonl of a run", path) from None
 
 
-METRICS = {
-    "psnr": ("PSNR (dB), higher is better", 1.0),
-    "ssim": ("SSIM, higher is better", 1.0),
-    "l1": ("L1 (%), lower is better", 100.0),
-    "lpips": ("LPIPS, lower is better", 1.0),
-}
-"""Axis label and unit factor of each metric that :func:`by_bin` draws."""
-
-
 def by_bin(
-    records: Sequence[Mapping[str, Any]], metric: str = "psnr", *, view: str = "composited", alt: str | None = None,
+    records: Sequence[Record], metric: str = "psnr", *, view: str = "composited", alt: str | None = None,
     caption: str = "",
 ) -> Figure:  # fmt: skip
     """A metric over the bins of hole fraction, one line a row of the table, with 95% intervals.
 
     Args:
-        records: results records of one test (:func:`faceinpaint.comparison.table.read_records`).
-        metric: one of :data:`METRICS`. view: "composited" or "raw".
+        records: results records of one test (:func:`faceinpaint.comparison.records.read_records`).
+        metric: one of :data:`faceinpaint.comparison.records.METRICS`. view: "composited" or "raw".
     """
-    label, unit = METRICS[metric]
+    shown = METRICS[metric]
+    label = f"{shown.title}, {'higher' if shown.better > 0 else 'lower'} is better"
     made, ax = canvas(WIDTH, 3.2)
     for i, record in enumerate(records):
         k = i % len(LINE_COLOURS)
-        groups = record["images"][view]
-        cells = [groups.get(name, {}).get(metric) or {} for name in BIN_NAMES]
-        mean, low, high = (
-            np.array([np.nan if c.get(key) is None else c[key] for c in cells], float) * unit
-            for key in ("mean", "low", "high")
-        )
+        cells = [record.images[view].get(name, {}).get(metric) for name in BIN_NAMES]
+        ends = [(c.mean, c.low, c.high) if c else (None, None, None) for c in cells]
+        mean, low, high = np.array(ends, float).T * shown.factor  # nothing measured is not a number
         at = np.arange(len(BIN_NAMES)) + 0.06 * (i - (len(records) - 1) / 2)
         ax.errorbar(
             at, mean, yerr=[mean - low, high - mean], color=LINE_COLOURS[k], linestyle=LINE_STYLES[k],
-            marker=MARKERS[k], capsize=2, elinewidth=1, label=record["title"] + _map_note(record),
+            marker=MARKERS[k], capsize=2, elinewidth=1, label=record.title + _map_note(record),
         )  # fmt: skip
     ax.set_xticks(range(len(BIN_NAMES)), BIN_NAMES)
     ax.set(xlabel="hole fraction", ylabel=label)
     _legend_above(made)
-    names = [record["title"] for record in records]
+    names = [record.title for record in records]
     return plot(made, alt or f"{label}, by hole fraction, for {_and(names)}.", caption)
 
 
-def _map_note(record: Mapping[str, Any]) -> str:
-    return f" ({record['map']} map)" if record.get("map") else ""
+def _map_note(record: Record) -> str:
+    return f" ({record.map} map)" if record.map else ""
 
 
 def region_axis(ax: Any, names: Sequence[str] = OTHER_AND_REGIONS) -> None:
@@ -710,7 +700,7 @@ def region_axis(ax: Any, names: Sequence[str] = OTHER_AND_REGIONS) -> None:
         )  # fmt: skip
 
 
-def region_errors(records: Sequence[Mapping[str, Any]], *, alt: str | None = None, caption: str = "") -> Figure:
+def region_errors(records: Sequence[Record], *, alt: str | None = None, caption: str = "") -> Figure:
     """Mean absolute error inside the hole by region, one row of marks a region.
 
     Args:
@@ -720,18 +710,18 @@ def region_errors(records: Sequence[Mapping[str, Any]], *, alt: str | None = Non
     made, ax = canvas(WIDTH, 3.8)
     for i, record in enumerate(records):
         k = i % len(LINE_COLOURS)
-        found = [record["regions"].get(name, {}).get("l1") for name in names]
+        found = [region.l1 if (region := record.regions.get(name)) else None for name in names]
         values = [np.nan if v is None else 100 * v for v in found]
-        ax.plot(values, range(len(names)), MARKERS[k], color=LINE_COLOURS[k], label=record["title"] + _map_note(record))
+        ax.plot(values, range(len(names)), MARKERS[k], color=LINE_COLOURS[k], label=record.title + _map_note(record))
     region_axis(ax)
     ax.set_xlabel("mean absolute error of hole pixels (%), lower is better")
     _legend_above(made)
-    titles = [record["title"] for record in records]
+    titles = [record.title for record in records]
     return plot(made, alt or f"Error of hole pixels by region, for {_and(titles)}.", caption)
 
 
 def write_plots(
-    records: Sequence[Mapping[str, Any]], out: Path, logs: Mapping[str, Sequence[Mapping[str, float]]] | None = None
+    records: Sequence[Record], out: Path, logs: Mapping[str, Sequence[Mapping[str, float]]] | None = None
 ) -> list[Path]:
     """Write the plots of a comparison as SVG: each metric by bin, error by region, losses of each training.
 
@@ -750,9 +740,9 @@ def write_plots(
     return [out / f"{name}.svg" for name in plots]
 
 
-def _measured(records: Sequence[Mapping[str, Any]], metric: str) -> bool:
-    found = (r["images"]["composited"].get("all", {}).get(metric) for r in records)
-    return any(cell and cell.get("mean") is not None for cell in found)
+def _measured(records: Sequence[Record], metric: str) -> bool:
+    found = (r.whole.get(metric) for r in records)
+    return any(cell is not None and cell.mean is not None for cell in found)
 
 
 # --- things to move -------------------------------------------------------------------------------------------------

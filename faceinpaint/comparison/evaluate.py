@@ -7,7 +7,6 @@ the mean; 95% intervals by bootstrap over faces; set distances always with their
 
 from __future__ import annotations
 
-import datetime
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,13 +21,27 @@ from torch import Tensor, nn
 
 from faceinpaint import metrics
 from faceinpaint.backbones import Backbone
+from faceinpaint.comparison.records import (
+    VIEWS,
+    Distances,
+    Groups,
+    Map,
+    Network,
+    ParserRecord,
+    Record,
+    Region,
+    Scores,
+    Summary,
+    Test,
+    Training,
+)
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.data.pairs import TestSet, check_pairs
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.models import composite
 from faceinpaint.models.parser import parse
 from faceinpaint.presets import Preset
-from faceinpaint.provenance import commit, device_name, versions
+from faceinpaint.provenance import stamp
 from faceinpaint.regions import REGIONS, merge_classes
 
 PER_IMAGE = ("psnr", "ssim", "l1", "lpips", "psnr_hole", "l1_hole")
@@ -36,11 +49,6 @@ PER_IMAGE = ("psnr", "ssim", "l1", "lpips", "psnr_hole", "l1_hole")
 
 PER_FACE = ("psnr", "ssim", "lpips")
 """Kept for each face, so that rows can be compared face by face."""
-
-VIEWS = ("composited", "raw")
-
-VERSION = 1
-"""Of the layout of a results record."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Row:
     generator: Callable[[Tensor, Tensor, Tensor], Any]
     preset: Preset
     merge: str = "regions"
-    map: str | None = None
+    map: Map | None = None
     about: dict[str, Any] | None = None
     parser: nn.Module | None = None
     parser_about: dict[str, Any] | None = None
@@ -93,7 +101,7 @@ def count_flops(generator: nn.Module, size: int) -> int:
 def evaluate(
     row: Row, test: TestSet, *, lpips: Backbone, features: Backbone, inception: str | Path | None = None,
     batch: int = 16, device: str | torch.device = "cpu", progress: Callable[[int, str], None] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> Record:  # fmt: skip
     """Measure one row.
 
     Args:
@@ -107,7 +115,7 @@ def evaluate(
         progress: told how many pairs more are done.
 
     Returns:
-        the results record, ready for JSON.
+        the results record.
 
     Raises:
         DataError: faces and holes are not those of the pairs, or there are fewer than two pairs.
@@ -117,125 +125,155 @@ def evaluate(
     places = check_pairs(test.pairs, test.faces, test.holes)
     if len(places) < 2:
         raise DataError("set distances need at least two pairs", "Give a longer list of pairs")
-    sees = lpips.trained and len(lpips.heads) > 0
-    if isinstance(row.generator, nn.Module):
-        row.generator.to(device)
-    if isinstance(row.parser, nn.Module):
-        row.parser.to(device)
     lpips, features = lpips.to(device), features.to(device)
-    per_image: dict[str, list[Tensor]] = {f"{view}.{name}": [] for view in VIEWS for name in PER_IMAGE}
-    seen: dict[str, list[Tensor]] = {name: [] for name in ("true", *VIEWS)}
-    errors, counts = np.zeros(len(REGIONS) + 1), np.zeros(len(REGIONS) + 1)
     with tempfile.TemporaryDirectory(prefix="faceinpaint-") as folder:
+        seen = _Seen(lpips if lpips.trained and len(lpips.heads) else None, features, folder if inception else None)
         for start in range(0, len(places), batch):
             chosen = places[start : start + batch]
             image, hole, labels = _pictures(test, chosen, device)
-            regions = merge_classes(labels, row.merge)
-            if row.map == "predicted":
-                assert row.parser is not None  # a row whose map is predicted has a parser
-                regions = parse(row.parser, image, hole)
-            raw = row.generator(image, hole, regions).image.to(image.dtype)
-            if not raw.isfinite().all():
-                raise CheckpointError(f"the generator of {row.key} gives values that are not finite", "Train it again")
-            true = metrics.quantise(image)
-            views = {"composited": metrics.quantise(composite(raw, image, hole)), "raw": metrics.quantise(raw)}
-            for view, picture in views.items():
-                values = {
-                    "psnr": metrics.psnr(picture, true),
-                    "ssim": metrics.ssim(picture, true),
-                    "l1": metrics.l1(picture, true),
-                    "psnr_hole": metrics.psnr(picture, true, hole),
-                    "l1_hole": metrics.l1(picture, true, hole),
-                }
-                if sees:
-                    values["lpips"] = metrics.lpips(picture, true, lpips)
-                for name, value in values.items():
-                    per_image[f"{view}.{name}"].append(value.cpu())
-                seen[view].append(metrics.frechet_features(picture, features).cpu())
-                if inception:
-                    _save_pictures(Path(folder) / view, start, picture)
-            seen["true"].append(metrics.frechet_features(true, features).cpu())
-            if inception:
-                _save_pictures(Path(folder) / "true", start, true)
-            error = (views["composited"] - true).abs().mean(1).flatten().cpu().numpy() / 255
-            region = merge_classes(labels).flatten().cpu().numpy()
-            inside = hole.flatten().cpu().numpy() > 0.5
-            errors += np.bincount(region[inside], error[inside], len(errors))
-            counts += np.bincount(region[inside], minlength=len(counts))
+            seen.take(start, image, _repaired(row, image, hole, labels), hole, labels)
             if progress:
                 progress(len(chosen), "")
-        scores = {}
-        for view in VIEWS if inception else ():
-            pair = Path(folder) / view, Path(folder) / "true"
-            found = metrics.fid_cleanfid(*pair, Path(inception or ""), device=device)
-            scores[view] = {
-                "fid": found.fid, "kid": found.kid, "n": found.count_a, "sha256": found.sha256,
-                "published": found.published,
-            }  # fmt: skip
+        scores = _inception_scores(Path(folder), Path(inception), device) if inception else None
     bins = np.array([BIN_NAMES.index(p.bin) for p in test.pairs])
     groups = {"all": np.ones(len(bins), bool)} | {name: bins == i for i, name in enumerate(BIN_NAMES)}
     shown = np.array([face for face, _ in places])
-    columns = {name: torch.cat(v).numpy() for name, v in per_image.items() if v}
-    stacked = {name: torch.cat(v).double().numpy() for name, v in seen.items()}
     generator = row.generator if isinstance(row.generator, nn.Module) else None
-    return {
-        "kind": "evaluation",
-        "version": VERSION,
-        "key": row.key,
-        "title": row.title,
-        "method": row.method,
-        "map": row.map,
-        "merge": row.merge,
-        "preset": row.preset.name,
-        "size": row.preset.size,
-        "training": row.about,
-        "parser": row.parser_about,
-        "test": test.about(),
-        "parameters": count_parameters(generator) if generator is not None else None,
-        "flops": count_flops(generator, row.preset.size) if generator is not None else None,
-        "images": {
+    return Record(
+        key=row.key, title=row.title, method=row.method, map=row.map, merge=row.merge, preset=row.preset.name,
+        size=row.preset.size,
+        training=None if row.about is None else Training.from_json(row.about, "training"),
+        parser=None if row.parser_about is None else Training.from_json(row.parser_about, "parser"),
+        test=Test(**test.about()),
+        parameters=count_parameters(generator) if generator is not None else None,
+        flops=count_flops(generator, row.preset.size) if generator is not None else None,
+        images=seen.images(groups, shown), faces=seen.by_face([p.face_id for p in test.pairs]),
+        sets=seen.sets(groups, shown), inception=scores, regions=seen.regions(),
+        networks={
+            "lpips": Network.from_json(lpips.record()) if seen.lpips is not None else None,
+            "distance": Network.from_json(features.record()),
+        },
+        **stamp(time.monotonic() - began, device),
+    )  # fmt: skip
+
+
+def _repaired(row: Row, image: Tensor, hole: Tensor, labels: Tensor) -> Tensor:
+    """What the row's generator makes of a batch, raw.
+
+    Raises:
+        CheckpointError: it is not finite.
+    """
+    for network in (row.generator, row.parser):
+        if isinstance(network, nn.Module):
+            network.to(image.device)
+    regions = merge_classes(labels, row.merge)
+    if row.map == "predicted":
+        assert row.parser is not None  # a row whose map is predicted has a parser
+        regions = parse(row.parser, image, hole)
+    raw = row.generator(image, hole, regions).image.to(image.dtype)
+    if not raw.isfinite().all():
+        raise CheckpointError(f"the generator of {row.key} gives values that are not finite", "Train it again")
+    return raw
+
+
+class _Seen:
+    """What is noted of each batch of pictures, and what a record says of all of them.
+
+    Args:
+        lpips, features: see :func:`evaluate`; no LPIPS if None.
+        folder: receives the pictures as PNG files, for clean-fid; None for none.
+    """
+
+    def __init__(self, lpips: Backbone | None, features: Backbone, folder: str | None) -> None:
+        self.lpips, self.features, self.folder = lpips, features, folder
+        self.per_image: dict[str, list[Tensor]] = {f"{view}.{name}": [] for view in VIEWS for name in PER_IMAGE}
+        self.of_sets: dict[str, list[Tensor]] = {name: [] for name in ("true", *VIEWS)}
+        self.errors, self.counts = np.zeros(len(REGIONS) + 1), np.zeros(len(REGIONS) + 1)
+
+    def take(self, start: int, image: Tensor, raw: Tensor, hole: Tensor, labels: Tensor) -> None:
+        """Note a batch: photographs, what the generator made of them, holes and class ids."""
+        true = metrics.quantise(image)
+        views = {"composited": metrics.quantise(composite(raw, image, hole)), "raw": metrics.quantise(raw)}
+        for view, picture in views.items():
+            values = {
+                "psnr": metrics.psnr(picture, true),
+                "ssim": metrics.ssim(picture, true),
+                "l1": metrics.l1(picture, true),
+                "psnr_hole": metrics.psnr(picture, true, hole),
+                "l1_hole": metrics.l1(picture, true, hole),
+            }
+            if self.lpips is not None:
+                values["lpips"] = metrics.lpips(picture, true, self.lpips)
+            for name, value in values.items():
+                self.per_image[f"{view}.{name}"].append(value.cpu())
+        for name, picture in {"true": true, **views}.items():
+            self.of_sets[name].append(metrics.frechet_features(picture, self.features).cpu())
+            if self.folder is not None:
+                _save_pictures(Path(self.folder) / name, start, picture)
+        error = (views["composited"] - true).abs().mean(1).flatten().cpu().numpy() / 255
+        region = merge_classes(labels).flatten().cpu().numpy()
+        inside = hole.flatten().cpu().numpy() > 0.5
+        self.errors += np.bincount(region[inside], error[inside], len(self.errors))
+        self.counts += np.bincount(region[inside], minlength=len(self.counts))
+
+    def _column(self, view: str, name: str) -> np.ndarray | None:
+        held = self.per_image[f"{view}.{name}"]
+        return torch.cat(held).numpy() if held else None
+
+    def images(self, groups: dict[str, np.ndarray], shown: np.ndarray) -> dict[str, Groups]:
+        """Each metric by view and group; ``shown`` tells which face each pair shows."""
+        columns = {(view, name): self._column(view, name) for view in VIEWS for name in PER_IMAGE}
+        return {
             view: {
                 group: {
-                    name: _summary(columns[f"{view}.{name}"][rows], shown[rows])
+                    name: _summary(column[rows], shown[rows])
                     for name in PER_IMAGE
-                    if f"{view}.{name}" in columns
+                    if (column := columns[view, name]) is not None
                 }
                 for group, rows in groups.items()
                 if rows.any()
             }
             for view in VIEWS
-        },
-        "faces": {
-            name: _by_face(columns[f"composited.{name}"], [p.face_id for p in test.pairs])
-            for name in PER_FACE
-            if f"composited.{name}" in columns
-        },
-        "sets": {
+        }
+
+    def by_face(self, ids: Sequence[str]) -> dict[str, tuple[float | None, ...]]:
+        """Means of composited output for each face."""
+        columns = {name: self._column("composited", name) for name in PER_FACE}
+        return {name: _by_face(column, ids) for name, column in columns.items() if column is not None}
+
+    def sets(self, groups: dict[str, np.ndarray], shown: np.ndarray) -> dict[str, dict[str, Distances]]:
+        """Distances between repaired and true pictures by view and group."""
+        stacked = {name: torch.cat(v).double().numpy() for name, v in self.of_sets.items()}
+        return {
             view: {
                 group: _distances(stacked[view][rows], stacked["true"][rows], shown[rows])
                 for group, rows in groups.items()
                 if rows.sum() > 1
             }
             for view in VIEWS
-        },
-        "inception": scores or None,
-        "regions": {
-            name: {"l1": float(errors[i] / counts[i]) if counts[i] else None, "hole_pixels": int(counts[i])}
-            for i, name in enumerate(("other", *REGIONS))
-        },
-        "networks": {"lpips": lpips.record() if sees else None, "distance": features.record()},
-        "seconds": round(time.monotonic() - began, 1),
-        "device": device_name(torch.device(device)),
-        "date": _today(),
-        "versions": versions(),
-        "commit": commit(),
-    }  # fmt: skip
+        }
+
+    def regions(self) -> dict[str, Region]:
+        """Error of hole pixels by region."""
+        return {
+            name: Region(float(error / count) if count else None, int(count))
+            for name, error, count in zip(("other", *REGIONS), self.errors, self.counts, strict=True)
+        }
+
+
+def _inception_scores(folder: Path, inception: Path, device: str | torch.device) -> dict[str, Scores]:
+    """FID and KID of the pictures saved there, by view."""
+    scores = {}
+    for view in VIEWS:
+        found = metrics.fid_cleanfid(folder / view, folder / "true", inception, device=device)
+        scores[view] = Scores(found.fid, found.kid, found.count_a, found.sha256, found.published)
+    return scores
 
 
 @torch.no_grad()
 def evaluate_parser(
     parser: nn.Module, about: dict[str, Any], test: TestSet, *, batch: int = 32, device: str | torch.device = "cpu"
-) -> dict[str, Any]:
+) -> ParserRecord:
     """How well the parser guesses: intersection over union of each region, over known and over hole pixels.
 
     Args:
@@ -246,7 +284,7 @@ def evaluate_parser(
         device: where it runs.
 
     Returns:
-        a results record of kind "parser".
+        its record.
 
     Raises:
         ConfigError: it guesses other regions than the eight.
@@ -275,11 +313,10 @@ def evaluate_parser(
             "accuracy": float(np.trace(table) / table.sum()),
         }
         iou[part]["regions"] = each
-    return {
-        "kind": "parser", "version": VERSION, "key": "parser", "training": about, "iou": iou, "test": test.about(),
-        "parameters": count_parameters(parser), "seconds": round(time.monotonic() - began, 1),
-        "device": device_name(torch.device(device)), "date": _today(), "versions": versions(), "commit": commit(),
-    }  # fmt: skip
+    return ParserRecord(
+        training=about, iou=iou, test=Test(**test.about()), parameters=count_parameters(parser),
+        **stamp(time.monotonic() - began, device),
+    )  # fmt: skip
 
 
 def _pictures(
@@ -297,11 +334,7 @@ def _pictures(
     return image.permute(0, 3, 1, 2).float() / 127.5 - 1, hole[:, None].float(), labels
 
 
-def _today() -> str:
-    return datetime.datetime.now(datetime.UTC).date().isoformat()
-
-
-def _summary(values: np.ndarray, faces: np.ndarray) -> dict[str, float | int | None]:
+def _summary(values: np.ndarray, faces: np.ndarray) -> Summary:
     """Mean over pairs, and its 95% interval over faces: the pairs of one face are not independent of each other.
 
     Pictures repaired without any error (infinite PSNR) are counted, not averaged.
@@ -311,16 +344,16 @@ def _summary(values: np.ndarray, faces: np.ndarray) -> dict[str, float | int | N
         faces: which face each pair shows, small integers.
     """
     finite = np.isfinite(values)
-    about: dict[str, float | int | None] = {"n": int(finite.sum()), "perfect": int(np.isposinf(values).sum())}
-    if not finite.any():
-        return about | {"mean": None, "low": None, "high": None}
+    count, perfect = int(finite.sum()), int(np.isposinf(values).sum())
+    if not count:
+        return Summary(count, perfect, None, None, None)
     counts = np.bincount(faces[finite])
     per_face = np.bincount(faces[finite], values[finite])[counts > 0] / counts[counts > 0]
     low, high = metrics.bootstrap_interval(per_face, counts=counts[counts > 0])
-    return about | {"mean": float(values[finite].mean()), "low": float(low), "high": float(high)}
+    return Summary(count, perfect, float(values[finite].mean()), float(low), float(high))
 
 
-def _by_face(values: np.ndarray, ids: Sequence[str]) -> list[float | None]:
+def _by_face(values: np.ndarray, ids: Sequence[str]) -> tuple[float | None, ...]:
     """Mean over the pairs of each face, in the order of the ids; None where no value is finite.
 
     Two rows of one test are compared face by face: what makes a face hard for both cancels in the difference.
@@ -329,17 +362,14 @@ def _by_face(values: np.ndarray, ids: Sequence[str]) -> list[float | None]:
     for face, value in zip(ids, values, strict=True):
         if np.isfinite(value):
             of[face].append(float(value))
-    return [round(float(np.mean(found)), 5) if found else None for found in of.values()]
+    return tuple(round(float(np.mean(found)), 5) if found else None for found in of.values())
 
 
-def _distances(repaired: np.ndarray, true: np.ndarray, faces: np.ndarray) -> dict[str, float | int | None]:
+def _distances(repaired: np.ndarray, true: np.ndarray, faces: np.ndarray) -> Distances:
     stats = [metrics.FeatureStats().update(x) for x in (repaired, true)]
     several = len(set(faces)) > 1
-    return {
-        "fd": metrics.frechet_distance(*stats),
-        "kid_between_faces": metrics.kid(repaired, true, shows=faces) if several else None,
-        "n": len(true),
-    }
+    between = metrics.kid(repaired, true, shows=faces) if several else None
+    return Distances(metrics.frechet_distance(*stats), len(true), between)
 
 
 def _save_pictures(folder: Path, start: int, pictures: Tensor) -> None:

@@ -10,20 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faceinpaint.comparison import table
+from faceinpaint.comparison.records import METRICS, Record, Summary, Training, content_of, kind_of, read_records
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.metrics import bootstrap_interval
-
-Record = Mapping[str, Any]
 
 ORACLE = ("facial-style", "facial-style-predicted", "facial-style-none")
 """The three rows of one method with three maps: the true one, one guessed from the damaged face, none."""
 
 PRINTED_ORDER = ("context-encoder", "contextual-attention", "gated-conv", "facial-style")
 """Rows of the patent's Table 1, from the lowest PSNR to the highest."""
-
-METRICS = {"psnr": ("PSNR", 2, 1, " dB"), "ssim": ("SSIM", 3, 1, ""), "lpips": ("LPIPS", 3, -1, "")}
-"""Name, digits, direction (1: more is better) and unit."""
 
 
 @dataclass(frozen=True)
@@ -41,39 +36,39 @@ class Group:
     @property
     def drawn(self) -> bool:
         """Whether the test faces are drawn by the library."""
-        return "drawn faces" in self.records[0]["test"]["faces"]
+        return "drawn faces" in self.records[0].test.faces
 
     @property
     def size(self) -> int:
         """Side of the pictures."""
-        return int(self.records[0]["size"])
+        return self.records[0].size
 
     @property
     def title(self) -> str:
         """Such as "photographs, 64 x 64, preset cpu"."""
         kind = "drawn faces" if self.drawn else "photographs"
-        return f"{kind}, {self.size} x {self.size}, preset {self.records[0]['preset']}"
+        return f"{kind}, {self.size} x {self.size}, preset {self.records[0].preset}"
 
     @property
     def by_key(self) -> dict[str, Record]:
         """Records by their key."""
-        return {record["key"]: record for record in self.records}
+        return {record.key: record for record in self.records}
 
     @property
-    def trained(self) -> list[Mapping[str, Any]]:
+    def trained(self) -> list[Training]:
         """What the records say of each training, each training once."""
-        found = {r["training"]["sha256"]: r["training"] for r in self.records if r["training"]}
+        found = {r.training.sha256: r.training for r in self.records if r.training}
         return list(found.values())
 
     @property
     def faces(self) -> int:
         """How many test faces were measured, as far as a record tells; each stands in several pairs."""
-        return max((len(v) for r in self.records for v in r.get("faces", {}).values()), default=0)
+        return max((len(v) for r in self.records for v in (r.faces or {}).values()), default=0)
 
     @property
     def is_result(self) -> bool:
         """Whether more may be read from it than that everything runs: photographs, and not the smallest preset."""
-        return not self.drawn and self.records[0]["preset"] != "smoke"
+        return not self.drawn and self.records[0].preset != "smoke"
 
 
 def groups(results: str | Path, keys: Iterable[str] | None = None, need: Iterable[str] = ()) -> list[Group]:
@@ -91,18 +86,18 @@ def groups(results: str | Path, keys: Iterable[str] | None = None, need: Iterabl
     found: dict[tuple[str, int, str], list[Record]] = {}
     top = Path(results)
     for folder in sorted({path.parent for path in top.rglob("*.json")}):
-        # Known by their first lines, so that a damaged one is an error and not a folder that is missing in the book.
-        files = [f for f in sorted(folder.glob("*.json")) if b'"kind": "evaluation"' in f.read_bytes()[:100]]
+        # What is no JSON is an error, and not a folder that is missing in the book.
+        files = [f for f in sorted(folder.glob("*.json")) if kind_of(content_of(f)) == "evaluation"]
         name = folder.parent.name if folder.name == "records" else folder.name
-        for record in table.read_records(files) if files else ():
-            if wanted is None or record["key"] in wanted:
-                place = name, int(record["size"]), record["test"]["pairs_sha256"]
+        for record in read_records(files) if files else ():
+            if wanted is None or record.key in wanted:
+                place = name, record.size, record.test.pairs_sha256
                 found.setdefault(place, []).append(record)
     made = [Group(name, tuple(records)) for (name, *_), records in found.items()]
     whole = [group for group in made if needed <= group.by_key.keys()]
 
     def order(group: Group) -> tuple[Any, ...]:
-        pairs, length = group.records[0]["test"]["pairs"], max((t["images"] for t in group.trained), default=0)
+        pairs, length = group.records[0].test.pairs, max((t.images for t in group.trained), default=0)
         return not group.is_result, group.drawn, -group.size, -pairs, -length, group.name
 
     return sorted(whole, key=order)
@@ -111,13 +106,19 @@ def groups(results: str | Path, keys: Iterable[str] | None = None, need: Iterabl
 # --- sentences ------------------------------------------------------------------------------------------------------
 
 
-def score(record: Record, metric: str = "psnr", group: str = "all") -> Mapping[str, Any] | None:
+def score(record: Record, metric: str = "psnr", group: str = "all") -> Summary | None:
     """Mean and 95% interval of composited output, or None where it was not measured; a distance has no interval."""
     if metric == "fd":
-        distance = record["sets"]["composited"].get(group, {}).get(metric)
-        return None if distance is None else {"mean": distance}
-    found = record["images"]["composited"].get(group, {}).get(metric)
-    return found if found and found["mean"] is not None else None
+        sets = record.sets["composited"].get(group)
+        return None if sets is None else Summary(sets.n, 0, sets.fd, None, None)
+    found = record.images["composited"].get(group, {}).get(metric)
+    return found if found and found.mean is not None else None
+
+
+def mean(record: Record, metric: str = "psnr", group: str = "all") -> float | None:
+    """The mean alone."""
+    found = score(record, metric, group)
+    return found.mean if found else None
 
 
 def said(record: Record) -> str:
@@ -127,22 +128,22 @@ def said(record: Record) -> str:
         "facial-style-predicted": "the patent's method with a guessed map",
         "facial-style-none": "the patent's method without a map",
     }
-    return names.get(record["key"], str(record["title"]))
+    return names.get(record.key, record.title)
 
 
 def caveat(group: Group) -> str:
     """What a reader must know before reading anything from these records."""
-    images = sorted({t["images"] for t in group.trained})
-    minutes = [t["seconds"] / 60 for t in group.trained]
+    images = sorted({t.images for t in group.trained})
+    minutes = [t.seconds / 60 for t in group.trained]
     seen = " or ".join(f"{n:,}" for n in images) or "no"
     took = _between(min(minutes), max(minutes)) if minutes else "no time"
     if group.is_result:
-        seeds = sorted({t["config"]["seed"] for t in group.trained})
+        seeds = sorted({str(t.seed) for t in group.trained})
         return (
             f"Photographs of {group.size} x {group.size} pixels, {seen} training images a method, "
             f"{'one seed: what another would change is in no interval' if len(seeds) == 1 else f'{len(seeds)} seeds'}. "
             "This is a small run on a CPU's budget; at full size and full length the order may be another."
-            if group.records[0]["preset"] == "cpu"
+            if group.records[0].preset == "cpu"
             else f"Photographs of {group.size} x {group.size} pixels, {seen} training images a method."
         )
     what = "drawn faces" if group.drawn else "photographs"
@@ -166,14 +167,15 @@ def _between(low: float, high: float) -> str:
 
 def apart(one: Record, other: Record, metric: str = "psnr") -> str:
     """How a row stands to another: "1.20 dB ahead of", "0.31 dB behind" or "level with", and how sure that is."""
-    a, b = score(one, metric), score(other, metric)
+    a, b = mean(one, metric), mean(other, metric)
     if a is None or b is None:
         return "not measured against"
-    name, digits, sign, unit = METRICS[metric]
-    difference = sign * (a["mean"] - b["mean"])
-    if round(abs(difference), digits) == 0:
+    told = METRICS[metric]
+    difference = told.better * (a - b)
+    if round(abs(difference), told.spoken) == 0:
         return "level with"
-    return f"{abs(difference):.{digits}f}{unit or ' ' + name} {'ahead of' if difference > 0 else 'behind'}"
+    how = "ahead of" if difference > 0 else "behind"
+    return f"{abs(difference):.{told.spoken}f} {told.unit or told.name} {how}"
 
 
 def difference(one: Record, other: Record, metric: str = "psnr") -> tuple[float, float, float] | None:
@@ -182,9 +184,9 @@ def difference(one: Record, other: Record, metric: str = "psnr") -> tuple[float,
     Both rows were measured on the same pairs, so what makes a face hard for both cancels. The interval says what
     other faces would change; what another seed of training would change it does not say.
     """
-    if one["test"]["pairs_sha256"] != other["test"]["pairs_sha256"]:
+    if one.test.pairs_sha256 != other.test.pairs_sha256:
         return None
-    a, b = (record.get("faces", {}).get(metric) for record in (one, other))
+    a, b = ((record.faces or {}).get(metric) for record in (one, other))
     if a is None or b is None:
         return None
     apart = [x - y for x, y in zip(a, b, strict=True) if x is not None and y is not None]
@@ -196,7 +198,7 @@ def face_by_face(one: Record, other: Record, metric: str = "psnr") -> str:
     found = difference(one, other, metric)
     if found is None:
         return f"their intervals {'do not overlap' if certain(one, other, metric) else 'overlap'}"
-    digits = METRICS[metric][1]
+    digits = METRICS[metric].spoken
     low, high = (_signed(end, digits) for end in found[1:])
     sure = "" if certain(one, other, metric) else ", so chance among faces may have made it"
     return f"95% interval of the difference, face by face: {low} to {high}{sure}"
@@ -212,13 +214,15 @@ def certain(one: Record, other: Record, metric: str = "psnr") -> bool:
     if found is not None:
         return found[1] > 0 or found[2] < 0
     a, b = score(one, metric), score(other, metric)
-    return a is not None and b is not None and (a["low"] > b["high"] or b["low"] > a["high"])
+    if a is None or b is None or a.low is None or a.high is None or b.low is None or b.high is None:
+        return False
+    return a.low > b.high or b.low > a.high
 
 
 def best(records: Iterable[Record], metric: str = "psnr", group: str = "all") -> Record | None:
     """The best of these rows, if any was measured."""
-    sign = METRICS[metric][2]
-    measured = [(sign * found["mean"], r) for r in records if (found := score(r, metric, group))]
+    sign = METRICS[metric].better
+    measured = [(sign * found, r) for r in records if (found := mean(r, metric, group)) is not None]
     return max(measured, key=lambda pair: pair[0])[1] if measured else None
 
 
@@ -249,15 +253,15 @@ def against_others(group: Group) -> str:
     if not group.is_result:
         return NO_COMPARISON
     ours = group.by_key.get("facial-style")
-    others = [r for r in group.records if r["method"] != "facial-style"]
-    networks = [r for r in others if r["training"]]
+    others = [r for r in group.records if r.method != "facial-style"]
+    networks = [r for r in others if r.training]
     rival = best(networks or others)
-    mean, other = (score(row) if row else None for row in (ours, rival))
-    if ours is None or rival is None or mean is None or other is None:
+    own, other = (mean(row) if row else None for row in (ours, rival))
+    if ours is None or rival is None or own is None or other is None:
         return "The row of the patent's method is not among these records."
     sentences = [
-        f"With the true map the patent's method has {mean['mean']:.2f} dB; the best of the other networks, "
-        f"{said(rival)}, has {other['mean']:.2f}. So it is **{apart(ours, rival)} {said(rival)}**"
+        f"With the true map the patent's method has {own:.2f} dB; the best of the other networks, "
+        f"{said(rival)}, has {other:.2f}. So it is **{apart(ours, rival)} {said(rival)}**"
         + f" ({face_by_face(ours, rival)})."
     ]
     bins = [b for b in BIN_NAMES if score(ours, group=b)]
@@ -267,33 +271,34 @@ def against_others(group: Group) -> str:
     judge = best([ours, *networks], "lpips")
     if judge is not None:
         sentences.append(f"By LPIPS the best network is {said(judge)}.")
-    floor = best([r for r in others if not r["training"]])
+    floor = best([r for r in others if not r.training])
     if floor is not None and networks:
         losers = [r for r in (ours, *networks) if (best([floor, r]) or r) is floor]
         count = len(networks) + 1
         sentences.append(
             f"{'All' if not losers else f'Only {count - len(losers)} of the' if len(losers) < count else 'None of the'}"
             f" {count} networks {'are' if not losers else 'is' if len(losers) >= count - 1 else 'are'} above "
-            f"{floor['title']}, which learns nothing."
+            f"{floor.title}, which learns nothing."
         )
     return " ".join(sentences)
 
 
 def _beats_all(ours: Record, others: Iterable[Record], group: str) -> bool:
-    mine = score(ours, group=group)
-    theirs = [found["mean"] for r in others if (found := score(r, group=group))]
-    return mine is not None and bool(theirs) and mine["mean"] > max(theirs)
+    mine = mean(ours, group=group)
+    theirs = [found for r in others if (found := mean(r, group=group)) is not None]
+    return mine is not None and bool(theirs) and mine > max(theirs)
 
 
 def order(group: Group) -> str:
     """The four methods of the patent's table by PSNR, beside the order that the patent prints."""
     if not group.is_result:
         return NO_COMPARISON
-    means = {key: found["mean"] for key in PRINTED_ORDER if (r := group.by_key.get(key)) and (found := score(r))}
+    rows = {key: row for key in PRINTED_ORDER if (row := group.by_key.get(key)) is not None}
+    means = {key: found for key, row in rows.items() if (found := mean(row)) is not None}
     if len(means) < len(PRINTED_ORDER):
         return "Not all four methods of the patent's table are among these records."
     ranked = sorted(PRINTED_ORDER, key=means.__getitem__)
-    names, printed = (", ".join(group.by_key[key]["title"] for key in keys) for keys in (ranked, PRINTED_ORDER))
+    names, printed = (", ".join(group.by_key[key].title for key in keys) for keys in (ranked, PRINTED_ORDER))
     same = ranked == list(PRINTED_ORDER)
     return f"From the lowest PSNR to the highest the four are {names}: " + (
         "**the order that the patent prints.**" if same else f"**not the patent's order**, which is {printed}."
@@ -307,7 +312,7 @@ def oracle(group: Group) -> str:
     if not group.by_key.keys() >= set(ORACLE):
         return "The three rows that tell are not among these records."
     true, guessed, none = (group.by_key[key] for key in ORACLE)
-    best_case, in_use, without = (found["mean"] if (found := score(row)) else None for row in (true, guessed, none))
+    best_case, in_use, without = (mean(row) for row in (true, guessed, none))
     if best_case is None or in_use is None or without is None:
         return "The three rows that tell have no PSNR."
     gain, kept = best_case - without, in_use - without
@@ -333,7 +338,7 @@ def without_oracle(group: Group) -> str:
     if not group.is_result:
         return NO_COMPARISON
     ours = group.by_key.get(ORACLE[1])
-    rival = best([r for r in group.records if r["method"] != "facial-style" and r["training"]])
+    rival = best([r for r in group.records if r.method != "facial-style" and r.training])
     if ours is None or rival is None or score(ours) is None:
         return "The row with a guessed map is not among these records."
     return (
@@ -378,16 +383,12 @@ def change(group: Group, key: str, metric: str = "psnr") -> tuple[float, float] 
     if key not in group.by_key:
         return None
     own = key.startswith("facial-style")
-    base = [
-        found
-        for s in (("facial-style",) if own else SEEDS)
-        if (r := group.by_key.get(s)) and (found := score(r, metric))
-    ]
-    found = score(group.by_key[key], metric)
-    if not base or found is None:
+    base = [group.by_key[s] for s in (("facial-style",) if own else SEEDS) if s in group.by_key]
+    means = [found for row in base if (found := mean(row, metric)) is not None]
+    measured = mean(group.by_key[key], metric)
+    if not means or measured is None:
         return None
-    means = [b["mean"] for b in base]
-    return found["mean"] - sum(means) / len(means), max(means) - min(means)
+    return measured - sum(means) / len(means), max(means) - min(means)
 
 
 def effect(groups: Iterable[Group], keys: Iterable[str]) -> str:
@@ -402,15 +403,15 @@ def effect(groups: Iterable[Group], keys: Iterable[str]) -> str:
 
 def _change_in_words(group: Group, key: str) -> str:
     parts = []
-    for metric, digits, unit in (("psnr", 2, " dB"), ("lpips", 4, " LPIPS")):
-        found = change(group, key, metric)
+    for metric in ("psnr", "lpips"):
+        found, told = change(group, key, metric), METRICS[metric]
         if found is not None:
             chance = " (within seeds)" if abs(found[0]) <= found[1] else ""
-            parts.append(_signed(found[0], digits) + unit + chance)
+            parts.append(f"{_signed(found[0], told.digits)} {told.unit or told.name}{chance}")
     if not parts:
         return ""
     record = group.by_key[key]
-    return f"{record['title']}{', predicted map' if record['map'] == 'predicted' else ''}: {', '.join(parts)}"
+    return f"{record.title}{', predicted map' if record.map == 'predicted' else ''}: {', '.join(parts)}"
 
 
 def _signed(value: float, digits: int = 2) -> str:

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from faceinpaint.backbones import Backbone, load_backbone
 from faceinpaint.comparison import table
 from faceinpaint.comparison.evaluate import Row, count_flops, evaluate, evaluate_parser
+from faceinpaint.comparison.records import LOGS, Map, read_logs, read_records
 from faceinpaint.data.pairs import TestSet, check_pairs, read_pairs, write_pairs
 from faceinpaint.data.sources import Sources
 from faceinpaint.errors import ConfigError, WeightsError
@@ -50,7 +51,7 @@ class RowPlan:
     key: str
     title: str
     method: str
-    map: str | None = None
+    map: Map | None = None
     merge: str = "regions"
     options: dict[str, Any] = field(default_factory=dict)
     run: str | None = None
@@ -205,7 +206,7 @@ def _reproduce(
         if PARSER.name in trained:
             record = out / "records" / f"{PARSER.name}.json"
             if not record.exists() or read_json(record).get("training") != trained[PARSER.name][1]:
-                write_json(record, evaluate_parser(*trained[PARSER.name], test, device=device))
+                write_json(record, evaluate_parser(*trained[PARSER.name], test, device=device).to_json())
         for row in rows:
             record = out / "records" / f"{row.key}.json"
             fill = METHODS[row.method].generator
@@ -220,13 +221,13 @@ def _reproduce(
                 made, test, lpips=lpips, features=lpips, inception=sources.inception, device=device,
                 progress=_advance(bar, task, whole, measuring[row.key]),
             )  # fmt: skip
-            write_json(record, found)
+            write_json(record, found.to_json())
             bar.remove_task(task)
-    before = table.read_logs([out / "records"])
+    before = read_logs([out / "records"])
     logs = before | {name: thinned_log(out / "runs" / name / "log.jsonl") for name in configs}
     if logs != before:
-        write_json(out / "records" / table.LOGS, {"kind": "logs", "logs": logs})
-    records = table.read_records([out / "records" / f"{row.key}.json" for row in rows])
+        write_json(out / "records" / LOGS, {"kind": "logs", "logs": logs})
+    records = read_records([out / "records" / f"{row.key}.json" for row in rows])
     paths = table.write(records, out) + write_plots(records, out, logs)
     show(table.brief(records), console)
     return paths
