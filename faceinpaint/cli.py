@@ -247,7 +247,6 @@ def evaluate(
     from faceinpaint.backbones import load_backbone
     from faceinpaint.comparison.evaluate import Row, evaluate
     from faceinpaint.comparison.reproduce import sha256_of_inception
-    from faceinpaint.comparison.records import METRICS
     from faceinpaint.comparison.table import interval
     from faceinpaint.data.sources import Sources
     from faceinpaint.files import write_json
@@ -292,7 +291,7 @@ def evaluate(
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, record.to_json())
-    psnr, ssim = (interval(record.whole[name], METRICS[name]).partition(" [")[0] for name in ("psnr", "ssim"))
+    psnr, ssim = (interval(record.whole[name], name).partition(" [")[0] for name in ("psnr", "ssim"))
     print(f"PSNR {psnr} dB, SSIM {ssim} over {len(test.pairs)} pairs -> {out}")
 
 

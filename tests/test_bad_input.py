@@ -28,7 +28,7 @@ from PIL import Image
 from faceinpaint import cli, files, weights
 from faceinpaint.backbones import load_backbone
 from faceinpaint.comparison import table
-from faceinpaint.comparison.evaluate import VERSION
+from faceinpaint.comparison.records import VERSION, Record, read_records
 from faceinpaint.comparison.reproduce import reproduce
 from faceinpaint.data import celebahq
 from faceinpaint.data.cache import check
@@ -925,16 +925,16 @@ RECORDS: dict[str, bytes] = {
 def test_damaged_records_are_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "r.json"
     path.write_bytes(RECORDS[name])
-    refused(lambda: table.read_records([path]), tmp_path, path)
+    refused(lambda: read_records([path]), tmp_path, path)
 
 
 def test_records_of_nowhere_and_of_different_tests_are_refused(tmp_path: Path) -> None:
-    refused(lambda: table.read_records([tmp_path / "none"]), tmp_path, tmp_path / "none")
-    refused(lambda: table.read_records([tmp_path]), tmp_path, tmp_path)
+    refused(lambda: read_records([tmp_path / "none"]), tmp_path, tmp_path / "none")
+    refused(lambda: read_records([tmp_path]), tmp_path, tmp_path)
     one = record()
     (tmp_path / "r.json").write_text(json.dumps(one))
-    two = one | {"test": one["test"] | {"pairs_sha256": "b" * 64}}
-    records = [*table.read_records([tmp_path]), two]
+    two = Record.from_json(one | {"test": one["test"] | {"pairs_sha256": "b" * 64}})
+    records = [*read_records([tmp_path]), two]
     refused(lambda: table.write(records, tmp_path), tmp_path, None)
 
 
@@ -1134,5 +1134,5 @@ def test_good_input_is_taken(tmp_path: Path) -> None:
     (tmp_path / "mapping.txt").write_bytes(b"idx orig_idx orig_file\n0 119613 119614.jpg\n\n")
     assert read_mapping(tmp_path / "mapping.txt") == {0: "train"}
     (tmp_path / "r.json").write_text(json.dumps(record()))
-    assert table.read_records([tmp_path / "r.json"]) == [record()]
+    assert read_records([tmp_path / "r.json"]) == [Record.from_json(record())]
     assert inpaint(photo(), spot(), spot(), weights=saved(tmp_path / "run"), boxes="whole").shape == (40, 40, 3)

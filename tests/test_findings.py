@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
-from test_table import record
+from test_table import record as made_up
 
 from faceinpaint.comparison import findings
+from faceinpaint.comparison.records import Record
 from faceinpaint.comparison.reproduce import ROWS
 from faceinpaint.errors import DataError
 
@@ -20,11 +22,15 @@ LEVELS = {
 }  # fmt: skip
 
 
+def record(*row, **changes) -> Record:
+    return Record.from_json(made_up(*row, **changes))
+
+
 def group(width=0.01, preset="cpu", faces="CelebAMask-HQ, test", **levels) -> findings.Group:
     """A group with these mean PSNRs, and intervals of this relative half width."""
     made = []
     for number, (key, level) in enumerate((LEVELS | {k.replace("_", "-"): v for k, v in levels.items()}).items()):
-        one = record(key, METHOD[key], MAP[key], level, preset=preset)
+        one = made_up(key, METHOD[key], MAP[key], level, preset=preset)
         one["test"] |= {"faces": faces}
         if one["training"]:
             one["training"] |= {"sha256": str(number)}
@@ -32,7 +38,7 @@ def group(width=0.01, preset="cpu", faces="CelebAMask-HQ, test", **levels) -> fi
             for metrics in bins.values():
                 for x in metrics.values():
                     x |= {"low": x["mean"] * (1 - width), "high": x["mean"] * (1 + width)}
-        made.append(one)
+        made.append(Record.from_json(one))
     return findings.Group("a", tuple(made))
 
 
@@ -47,8 +53,8 @@ def test_ahead_and_behind_follow_the_records():
 
 def test_a_score_is_of_pictures_or_of_sets():
     one = group().by_key["facial-style"]
-    assert findings.score(one) == one["images"]["composited"]["all"]["psnr"]
-    assert findings.score(one, "fd") == {"mean": one["sets"]["composited"]["all"]["fd"]}
+    assert findings.score(one) == one.images["composited"]["all"]["psnr"]
+    assert findings.score(one, "fd").mean == one.sets["composited"]["all"].fd == findings.mean(one, "fd")
     assert findings.score(one, "fd", "no such bin") is None
     assert findings.score(one, "msssim") is None
 
@@ -58,7 +64,7 @@ def test_an_uncertain_lead_is_called_so():
 
 
 def by_face(one, values):
-    return one | {"faces": {"psnr": values}}
+    return replace(one, faces={"psnr": tuple(values)})
 
 
 def test_rows_are_compared_face_by_face_where_the_records_allow_it():
@@ -76,7 +82,7 @@ def test_rows_are_compared_face_by_face_where_the_records_allow_it():
 
 def test_rows_of_two_tests_are_not_compared_face_by_face():
     one, other = (by_face(record(key, "telea"), [1.0, 2.0]) for key in "ab")
-    other["test"] = other["test"] | {"pairs_sha256": "another"}
+    other = replace(other, test=replace(other.test, pairs_sha256="another"))
     assert findings.difference(one, other) is None
     assert findings.difference(one, record("b", "telea")) is None
 
@@ -134,12 +140,12 @@ def test_groups_put_results_first_and_pass_over_other_files(tmp_path):
     for folder, made in {"smoke/records": group(preset="smoke", faces="drawn faces"), "real": group()}.items():
         (tmp_path / folder).mkdir(parents=True)
         for one in made.records:
-            (tmp_path / folder / f"{one['key']}.json").write_text(json.dumps(one))
+            (tmp_path / folder / f"{one.key}.json").write_text(json.dumps(one.to_json()))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "kill.json").write_text('{"kind": "soak"}')
     found = findings.groups(tmp_path, KEYS, ["facial-style"])
     assert [g.name for g in found] == ["real", "smoke"]
-    assert [r["key"] for r in found[0].records] == KEYS
+    assert [r.key for r in found[0].records] == KEYS
     assert findings.groups(tmp_path, KEYS, ["another"]) == []
     assert findings.groups(tmp_path / "nowhere", KEYS) == []
     broken = tmp_path / "real" / "telea.json"

@@ -10,14 +10,17 @@ import io
 import json
 import re
 import textwrap
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from test_table import record as made_up
 
 from faceinpaint import regions, show
+from faceinpaint.comparison.records import Record, Region, Summary
 from faceinpaint.data import masks
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import DataError
@@ -35,12 +38,13 @@ def face():
 def records():
     def record(title, given, offset):
         bins = {
-            name: {"psnr": {"mean": 30.0 + i + offset, "low": 29.0 + i, "high": 31.0 + i + offset}}
+            name: {"psnr": Summary(12, 0, 30.0 + i + offset, 29.0 + i, 31.0 + i + offset)}
             for i, name in enumerate(masks.BIN_NAMES)
         }
-        errors = {name: {"l1": 0.1, "hole_pixels": 5} for name in show.OTHER_AND_REGIONS}
-        errors["ears"] = {"l1": None, "hole_pixels": 0}
-        return {"title": title, "map": given, "images": {"composited": bins}, "regions": errors}
+        errors = {name: Region(0.1, 5) for name in show.OTHER_AND_REGIONS} | {"ears": Region(None, 0)}
+        made = Record.from_json(made_up("a", "telea", given))
+        views = {"composited": {**made.images["composited"], **bins}, "raw": made.images["raw"]}
+        return replace(made, title=title, images=views, regions=errors)
 
     return [record("CE", None, 0), record("Ours", "true", 1)]
 

@@ -13,19 +13,8 @@ from typing import Any
 import pytest
 
 from faceinpaint.comparison import table
-from faceinpaint.comparison.table import (
-    AS_PRINTED,
-    LOGS,
-    Table,
-    brief,
-    by_bin,
-    comparison,
-    interval,
-    notes,
-    read_logs,
-    read_records,
-    write,
-)
+from faceinpaint.comparison.records import LOGS, ParserRecord, Record, Summary, kind_of, read_logs, read_records
+from faceinpaint.comparison.table import AS_PRINTED, Table, interval
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.errors import DataError
 from faceinpaint.training.methods import METHODS
@@ -44,7 +33,7 @@ def record(key: str, method: str, map: str | None = None, level: float = 20.0, *
     training = {
         "config": {"method": method, "seed": 3},
         "data": {"faces": "drawn faces", "holes": "drawn holes", "face_count": 1234, "hole_count": 567},
-        "images": 4096, "seconds": 90.0, "device": "CPU, 2 threads", "devices": 1, "backbone": None,
+        "images": 4096, "seconds": 90.0, "device": "CPU, 2 threads", "devices": 1, "backbone": None, "sha256": "0" * 64,
     }  # fmt: skip
     made = {
         "kind": "evaluation", "version": 1, "key": key, "title": METHODS[method].title, "method": method, "map": map,
@@ -84,6 +73,30 @@ def keep(folder: Path, records: list[dict[str, Any]]) -> Path:
     return folder
 
 
+def typed(records: list[dict[str, Any]]) -> list[Record]:
+    return [Record.from_json(one) for one in records]
+
+
+def comparison(records: list[dict[str, Any]], view: str = "composited") -> Table:
+    return table.comparison(typed(records), view)
+
+
+def brief(records: list[dict[str, Any]]) -> Table:
+    return table.brief(typed(records))
+
+
+def by_bin(records: list[dict[str, Any]], metric: str = "psnr") -> Table:
+    return table.by_bin(typed(records), metric)
+
+
+def notes(records: list[dict[str, Any]]) -> list[str]:
+    return table.notes(typed(records))
+
+
+def write(records: list[dict[str, Any]], out: Path) -> list[Path]:
+    return table.write(typed(records), out)
+
+
 def column(made: Table, name: str) -> list[str]:
     return [row[made.headers.index(name)] for row in made.rows]
 
@@ -98,10 +111,11 @@ def test_records_are_found_among_other_files_and_put_in_order(records: list[dict
     (tmp_path / "runs" / "list.json").write_text("[1, 2]")
     (tmp_path / "records" / "parser.json").write_text('{"kind": "parser", "version": 1}')
     (tmp_path / "records" / "readme.txt").write_text("not a record")
-    assert read_records([tmp_path]) == records
+    assert read_records([tmp_path]) == typed(records)
+    assert [one.to_json() for one in read_records([tmp_path])] == records
     names = [tmp_path / "records" / f"{one['key']}.json" for one in records]
-    assert read_records(names[3:1:-1]) == records[2:4]
-    assert read_records([str(tmp_path / "records")]) == records
+    assert read_records(names[3:1:-1]) == typed(records[2:4])
+    assert read_records([str(tmp_path / "records")]) == typed(records)
 
 
 def test_what_is_no_record_is_refused_by_name(records: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -118,9 +132,14 @@ def test_what_is_no_record_is_refused_by_name(records: list[dict[str, Any]], tmp
     for damage, said in (
         ({"version": 99}, "layout 99"),
         ({"method": "magic"}, "'magic' is unknown"),
-        ({"map": "dreamt"}, "."),
-        ({"images": {}}, "."),
-        ({"sets": {}}, "."),
+        ({"map": "dreamt"}, "map is 'dreamt', not 'true' or 'predicted'"),
+        ({"images": {}}, "lacks images.composited.all"),
+        ({"sets": {}}, "lacks sets.composited.all"),
+        ({"size": "64"}, "size is '64', not int"),
+        ({"parameters": True}, "parameters is True, not int"),
+        ({"test": records[0]["test"] | {"pairs": None}}, "test.pairs is None, not int"),
+        ({"training": {"images": 3}}, "lacks training.config"),
+        ({"networks": [NET]}, "networks is "),
     ):
         path.write_text(json.dumps(records[0] | damage))
         with pytest.raises(DataError, match=said) as caught:
@@ -128,8 +147,25 @@ def test_what_is_no_record_is_refused_by_name(records: list[dict[str, Any]], tmp
         assert caught.value.path == path
     for key in ("images", "sets", "test", "map", "inception", "training", "networks", "title"):
         path.write_text(json.dumps({k: v for k, v in records[0].items() if k != key}))
-        with pytest.raises(DataError):
+        with pytest.raises(DataError, match=f"lacks {key}"):
             read_records([path])
+    damaged = copy.deepcopy(records[2])
+    damaged["images"]["raw"]["0.3-0.4"]["ssim"]["high"] = "much"
+    path.write_text(json.dumps(damaged))
+    with pytest.raises(DataError, match=r"images\.raw\.0\.3-0\.4\.ssim\.high is 'much', not float"):
+        read_records([path])
+
+
+def test_records_of_the_repository_load_and_are_written_as_they_were() -> None:
+    """Among them old ones, without what later ones hold."""
+    found = {"evaluation": Record, "parser": ParserRecord}
+    seen = 0
+    for path in sorted((Path(__file__).resolve().parents[1] / "data" / "results").rglob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if (kind := found.get(kind_of(content) or "")) is not None:
+            assert kind.from_json(content).to_json() == content, path
+            seen += 1
+    assert seen > 40
 
 
 # ----------------------------------------------------------------------------------------------- the columns
@@ -246,9 +282,9 @@ def test_the_brief_table_is_a_part_of_the_whole(records: list[dict[str, Any]]) -
 
 
 def test_intervals() -> None:
-    assert interval(summary(2.0), 1, 100) == "200.0 [180.0, 220.0]"
-    assert interval(None, 2) == ""
-    assert interval({"mean": None, "low": None, "high": None, "n": 0, "perfect": 3}, 2) == ""
+    assert interval(Summary(12, 0, 0.02, 0.018, 0.022), "l1") == "2.000 [1.800, 2.200]"
+    assert interval(None, "psnr") == ""
+    assert interval(Summary(0, 3, None, None, None), "psnr") == ""
 
 
 # ----------------------------------------------------------------------------------------------- the formats
@@ -323,7 +359,7 @@ def test_notes_and_titles_are_escaped_in_html() -> None:
 
 def test_tables_written_again_are_the_same(records: list[dict[str, Any]], tmp_path: Path) -> None:
     first = [path.read_bytes() for path in write(records, tmp_path)]
-    assert [path.read_bytes() for path in table.write(records, tmp_path)] == first
+    assert [path.read_bytes() for path in write(records, tmp_path)] == first
 
 
 def test_damaged_logs_are_refused_and_missing_ones_are_not_missed(tmp_path: Path) -> None:

@@ -231,8 +231,8 @@ def answer(group: Group) -> str:
     if not group.is_result:
         return NO_COMPARISON
     ours = group.by_key.get(ORACLE[0])
-    rival = best([r for r in group.records if r["method"] != "facial-style" and r["training"]])
-    usable = best([r for r in group.records if r["method"] == "facial-style" and r["map"] != "true"])
+    rival = best([r for r in group.records if r.method != "facial-style" and r.training])
+    usable = best([r for r in group.records if r.method == "facial-style" and r.map != "true"])
     if ours is None or rival is None:
         return "The rows that answer are not among these records."
     first = (

@@ -67,10 +67,7 @@ METRICS = {
 
 
 class _Json:
-    """A dataclass that is written to JSON and read from it, every field checked against its type.
-
-    A chapter may also look into one as into the JSON object that it is: ``record["size"]``.
-    """
+    """A dataclass that is written to JSON and read from it, every field checked against its type."""
 
     @classmethod
     def from_json(cls, content: Any, where: str = "") -> Self:
@@ -101,13 +98,6 @@ class _Json:
             for f in dataclasses.fields(self)  # type: ignore[arg-type]
             if (value := getattr(self, f.name)) is not None or f.default is dataclasses.MISSING
         }
-
-    def __getitem__(self, name: str) -> Any:
-        return self.to_json()[name]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """As of a dictionary."""
-        return self.to_json().get(name, default)
 
 
 def _plain(value: Any) -> Any:
@@ -329,6 +319,13 @@ class Record(_Json):
     versions: Mapping[str, str] = field(default_factory=dict)
     kind: Literal["evaluation"] = "evaluation"
     version: int = VERSION
+
+    @classmethod
+    def from_json(cls, content: Any, where: str = "") -> Self:
+        """As of every part; the version may not be missing."""
+        if isinstance(content, Mapping) and "version" not in content:
+            raise ValueError("it lacks version")
+        return super().from_json(content, where)
 
     def __post_init__(self) -> None:
         if self.version != VERSION:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from faceinpaint.comparison.records import METRICS, Metric, Record, Summary
+from faceinpaint.comparison.records import METRICS, Record, Summary
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.errors import DataError
 from faceinpaint.files import write_text
@@ -106,7 +106,7 @@ def comparison(records: Sequence[Record], view: str = "composited") -> Table:
                 r.title,
                 r.map or "-",
                 *printed.get(r.key, ("", "", "")),
-                *(interval(images.get(name), metric) for name, metric in METRICS.items()),
+                *(interval(images.get(name), name) for name in METRICS),
                 f"{sets.fd:.3f}",
                 f"{1000 * kid:.3f}" if kid is not None else "",
                 *fid,
@@ -134,20 +134,20 @@ def brief(records: Sequence[Record], view: str = "composited") -> Table:
 def by_bin(records: Sequence[Record], metric: str = "psnr", view: str = "composited") -> Table:
     """One metric for each bin of hole fraction."""
     _same_test(records)
-    shown = METRICS[metric]
     rows = (
-        (r.title, r.map or "-", *(interval(r.images[view].get(b, {}).get(metric), shown) for b in BIN_NAMES))
+        (r.title, r.map or "-", *(interval(r.images[view].get(b, {}).get(metric), metric) for b in BIN_NAMES))
         for r in records
     )
-    return Table(f"{shown.title} by hole fraction, {view} output", ("Method", "Map", *BIN_NAMES), tuple(rows))
+    return Table(f"{METRICS[metric].title} by hole fraction, {view} output", ("Method", "Map", *BIN_NAMES), tuple(rows))
 
 
-def interval(summary: Summary | None, metric: Metric) -> str:
-    """A mean with its 95% interval, or nothing if it was not measured."""
+def interval(summary: Summary | None, metric: str) -> str:
+    """A mean of a metric with its 95% interval, or nothing if it was not measured."""
+    shown = METRICS[metric]
     if summary is None or summary.mean is None or summary.low is None or summary.high is None:
         return ""
     ends = (summary.mean, summary.low, summary.high)
-    mean, low, high = (f"{metric.factor * value:.{metric.digits}f}" for value in ends)
+    mean, low, high = (f"{shown.factor * value:.{shown.digits}f}" for value in ends)
     return f"{mean} [{low}, {high}]"
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from faceinpaint import files, weights
 from faceinpaint.backbones import load_backbone
-from faceinpaint.comparison import table
+from faceinpaint.comparison.records import read_records
 from faceinpaint.data.celebahq import open_faces, prepare, read_mapping
 from faceinpaint.data.images import read_labels, read_rgb
 from faceinpaint.data.masks import drawn_test_holes, load_hole, open_holes, prepare_holes
@@ -78,7 +78,7 @@ readers["pairs.csv"] = read_pairs
 )
 readers["mapping.txt"] = read_mapping
 (good / "record.json").write_text(json.dumps(record()))
-readers["record.json"] = lambda p: table.read_records([p])
+readers["record.json"] = lambda p: read_records([p])
 saved(good, "facial-style")
 for name in ("generator.json", "generator.safetensors"):
     readers[name] = lambda p: load_generator(p.with_suffix(".safetensors"))
