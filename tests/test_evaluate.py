@@ -17,7 +17,6 @@ from faceinpaint import metrics, weights
 from faceinpaint.backbones import Backbone, load_backbone
 from faceinpaint.comparison.evaluate import (
     PER_IMAGE,
-    VIEWS,
     Row,
     _summary,
     count_flops,
@@ -25,6 +24,7 @@ from faceinpaint.comparison.evaluate import (
     evaluate,
     evaluate_parser,
 )
+from faceinpaint.comparison.records import VIEWS, Record
 from faceinpaint.comparison.table import comparison
 from faceinpaint.data.masks import BIN_NAMES, drawn_test_holes
 from faceinpaint.data.pairs import TestSet, make_pairs
@@ -57,7 +57,14 @@ def row(generator: Any, **changes: Any) -> Row:
 
 
 def measured(generator: Any, test: TestSet, net: Backbone, **changes: Any) -> dict[str, Any]:
-    return evaluate(row(generator, **changes), test, lpips=net, features=net)
+    """The record as JSON has it."""
+    return evaluate(row(generator, **changes), test, lpips=net, features=net).to_json()
+
+
+def told(images: int) -> dict[str, Any]:
+    """A training record with the least that one holds."""
+    data = {"faces": "f", "holes": "h", "face_count": 1, "hole_count": 1}
+    return {"images": images, "config": {}, "data": data, "seconds": 1.0, "device": "CPU"}
 
 
 def arrays(test: TestSet) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -178,11 +185,11 @@ def test_error_of_each_region_is_the_loop_written_out(test: TestSet, alexnet: Ba
 
 
 def test_batches_of_another_size_change_nothing(test: TestSet, alexnet: Backbone) -> None:
-    told: list[int] = []
+    progress: list[int] = []
     one = evaluate(
-        row(MeanFill()), test, lpips=alexnet, features=alexnet, batch=5, progress=lambda n, note: told.append(n)
-    )
-    assert told == [5, 5, 5, 3]
+        row(MeanFill()), test, lpips=alexnet, features=alexnet, batch=5, progress=lambda n, note: progress.append(n)
+    ).to_json()
+    assert progress == [5, 5, 5, 3]
     other = measured(MeanFill(), test, alexnet)
     for name in ("psnr", "ssim", "l1"):
         assert one["images"]["raw"]["all"][name]["mean"] == pytest.approx(
@@ -225,10 +232,10 @@ def test_the_map_is_the_true_one_or_the_parsers(test: TestSet, alexnet: Backbone
         assert np.array_equal(torch.cat(spy.seen[:2]).numpy(), merge_classes(expected, merge))
         assert (record["map"], record["merge"], record["parser"]) == ("true", merge, None)
     spy, guess = Spy(), Guess()
-    record = measured(spy, test, alexnet, map="predicted", parser=guess, parser_about={"images": 5})
+    record = measured(spy, test, alexnet, map="predicted", parser=guess, parser_about=told(5))
     assert (torch.cat(spy.seen[:2]) == 7).all()
     assert len(torch.cat(guess.holes)) == 18
-    assert (record["map"], record["parser"]) == ("predicted", {"images": 5})
+    assert (record["map"], record["parser"]) == ("predicted", told(5))
 
 
 def test_lpips_is_measured_only_through_trained_weights(test: TestSet, alexnet: Backbone) -> None:
@@ -249,11 +256,11 @@ def test_lpips_is_measured_only_through_trained_weights(test: TestSet, alexnet: 
 
 
 def test_a_record_is_plain_json_and_says_where_numbers_come_from(test: TestSet, alexnet: Backbone) -> None:
-    record = measured(MeanFill(), test, alexnet, about={"images": 3})
+    record = measured(MeanFill(), test, alexnet, about=told(3))
     again = json.loads(json.dumps(record, allow_nan=False))
     assert again == record
     assert (record["kind"], record["key"], record["preset"], record["size"]) == ("evaluation", "ours", "smoke", 64)
-    assert record["training"] == {"images": 3}
+    assert record["training"] == told(3)
     assert record["test"]["pairs"] == 18
     assert record["test"]["faces"] == test.faces.source
     assert record["test"]["pairs_sha256"] == test.digest()
@@ -281,7 +288,7 @@ def test_a_single_face_has_no_distance_between_faces(test: TestSet, alexnet: Bac
     whole = record["sets"]["composited"]["all"]
     assert whole["fd"] > 0
     assert whole["kid_between_faces"] is None
-    made = comparison([record])
+    made = comparison([Record.from_json(record)])
     assert dict(zip(made.headers, made.rows[0], strict=True))["KID-AlexNet (x1000)"] == ""
 
 
@@ -296,8 +303,10 @@ def test_a_record_keeps_the_mean_of_each_face(test: TestSet, alexnet: Backbone) 
 def test_a_face_of_many_pairs_weighs_more_in_mean_and_interval_alike() -> None:
     values, faces = np.array([20.0] * 6 + [21, 22, 23, 24, 25, 26, 27, 28, 29]), np.array([0] * 6 + list(range(1, 10)))
     found = _summary(values, faces)
-    assert found["low"] < found["mean"] == values.mean() < found["high"]
-    assert found["low"] == 20.0 or found["low"] < 21.5  # a draw of that face alone
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.mean == values.mean() < found.high
+    assert found.low == 20.0 or found.low < 21.5  # a draw of that face alone
 
 
 def test_the_parser_goes_where_the_generator_goes(test: TestSet, alexnet: Backbone) -> None:
@@ -344,7 +353,7 @@ def test_with_an_inception_file_the_record_holds_its_distances(
     path = tmp_path / "inception.pt"
     torch.jit.script(StandIn().eval()).save(str(path))
     few = TestSet(test.faces, test.holes, test.pairs[-6:])
-    record = evaluate(row(MeanFill()), few, lpips=alexnet, features=alexnet, inception=path)
+    record = evaluate(row(MeanFill()), few, lpips=alexnet, features=alexnet, inception=path).to_json()
     for view in VIEWS:
         found = record["inception"][view]
         assert found["n"] == 6
@@ -356,7 +365,7 @@ def test_with_an_inception_file_the_record_holds_its_distances(
     json.dumps(record, allow_nan=False)
     perfect = evaluate(
         row(lambda image, hole, regions: Output(image)), few, lpips=alexnet, features=alexnet, inception=path
-    )
+    ).to_json()
     assert perfect["inception"]["raw"]["fid"] == pytest.approx(0, abs=1e-3)
 
 
@@ -381,7 +390,7 @@ class Known(nn.Module):
 
 def test_parser_scores_are_the_loop_written_out(test: TestSet) -> None:
     parser = Known(test)
-    record = evaluate_parser(parser, {"images": 9}, test, batch=4)
+    record = evaluate_parser(parser, {"images": 9}, test, batch=4).to_json()
     json.dumps(record, allow_nan=False)
     assert (record["kind"], record["training"]) == ("parser", {"images": 9})
     labels = dict(zip(test.faces.ids, test.faces.labels, strict=True))

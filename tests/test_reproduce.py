@@ -13,8 +13,9 @@ import pytest
 from rich.console import Console
 
 from faceinpaint.comparison import reproduce as module
+from faceinpaint.comparison.records import read_logs, read_records
 from faceinpaint.comparison.reproduce import ABLATIONS, PLANS, ROWS, RowPlan, is_default, reproduce
-from faceinpaint.comparison.table import comparison, read_logs, read_records
+from faceinpaint.comparison.table import comparison
 from faceinpaint.data.masks import drawn_test_holes
 from faceinpaint.data.pairs import TestSet, make_pairs, read_pairs, write_pairs
 from faceinpaint.data.sources import Sources
@@ -92,10 +93,10 @@ def test_every_row_is_trained_measured_and_shown(whole: tuple[Path, list[Path], 
         assert rows == [pytest.approx(row, rel=1e-3) for row in log]  # so short a log is not thinned
     assert logs.keys() == trained
     found = read_records([out / "records"])
-    assert [r["title"] for r in found] == [row.title for row in ROWS]
-    assert [r["map"] for r in found] == [row.map for row in ROWS]
-    assert {r["test"]["pairs"] for r in found} == {12}
-    assert len({r["test"]["pairs_sha256"] for r in found}) == 1
+    assert [r.title for r in found] == [row.title for row in ROWS]
+    assert [r.map for r in found] == [row.map for row in ROWS]
+    assert {r.test.pairs for r in found} == {12}
+    assert len({r.test.pairs_sha256 for r in found}) == 1
     assert (out / "table.md").read_text().startswith(comparison(found).markdown())
     for row in ROWS:
         assert row.title in shown
@@ -106,7 +107,7 @@ def test_every_row_is_trained_measured_and_shown(whole: tuple[Path, list[Path], 
 
 def test_rows_are_trained_alike_and_never_on_what_they_are_tested_on(whole: tuple[Path, list[Path], str]) -> None:
     out = whole[0]
-    found = {r["key"]: r for r in read_records([out / "records"])}
+    found = {r.key: r.to_json() for r in read_records([out / "records"])}
     trained = [r["training"] for r in found.values() if r["training"]]
     assert len(trained) == 6
     for about in trained:
@@ -301,7 +302,7 @@ def test_pairs_can_be_given(whole: tuple[Path, list[Path], str], tmp_path: Path)
     write_pairs(tmp_path / "pairs.csv", pairs)
     run(tmp_path / "out", rows=FEW[:1], sources=Sources(weights="seed", pairs=tmp_path / "pairs.csv"))
     (found,) = read_records([tmp_path / "out" / "records"])
-    assert found["test"]["pairs"] == 9
+    assert found.test.pairs == 9
     assert read_pairs(tmp_path / "out" / "test_pairs.csv") == pairs
 
 

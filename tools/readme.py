@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from faceinpaint.comparison import findings, table
+from faceinpaint.comparison.records import read_records
 from faceinpaint.comparison.reproduce import ROWS
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.data.pairs import check_pairs
@@ -33,7 +34,7 @@ MARKS = "<!-- table:begin data/results/{} -->\n", "<!-- table:end -->\n"
 
 def readme_table(records: Path) -> str:
     """The brief table in Markdown, with its notes; before it, where the records are a result, what they say."""
-    group = findings.Group(records.name, tuple(table.read_records([records])))
+    group = findings.Group(records.name, tuple(read_records([records])))
     made = table.brief(group.records).markdown()
     if not group.is_result or not group.by_key.keys() >= set(findings.ORACLE):
         return made

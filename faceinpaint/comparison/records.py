@@ -166,6 +166,10 @@ class Distances(_Json):
     kid_between_faces: float | None = None
     kid: float | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Ready for JSON; of a single face there is no distance between faces, and that is written down."""
+        return ({} if self.kid is not None else {"kid_between_faces": self.kid_between_faces}) | super().to_json()
+
 
 @dataclass(frozen=True)
 class Scores(_Json):
