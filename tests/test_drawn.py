@@ -1,0 +1,34 @@
+"""Small networks on drawn faces: trained, stored small, and loaded as a chapter loads them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from faceinpaint.presets import preset
+from faceinpaint.training.run import Config, load_generator
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+import drawn
+
+
+@pytest.mark.parametrize("name", drawn.NETWORKS)
+def test_every_network_can_be_built_and_is_small(name):
+    settings = preset("cpu", **{"start": "blank"} | drawn.NETWORKS[name])
+    numbers = sum(tensor.numel() for tensor in Config(name, settings).generator().state_dict().values())
+    assert 2 * numbers < drawn.LARGEST
+
+
+@pytest.mark.slow
+def test_a_network_is_trained_stored_in_half_precision_and_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(drawn, "preset", lambda _, **settings: preset("smoke", **settings))
+    folder = drawn.make("context-encoder", 32, tmp_path / "work", tmp_path / "out")
+    network, config, about = load_generator(folder)
+    assert config.method == "context-encoder"
+    assert config.preset.start == "blank"
+    assert about["images"] == 32
+    assert about["stored"] == "float16"
+    assert (folder / "generator.safetensors").stat().st_size < drawn.LARGEST
+    assert not network.training
