@@ -1,5 +1,6 @@
 # make reproduce   the comparison table at the smoke preset, from nothing, and the book with its records
 # make test        everything that must hold
+# make lint        style and types alone; make tests: the rest of `make test`
 # make soak        long runs: kills, fuzzing, mutation testing; leaves records
 # make coverage    lines and branches that the tests reach, at least 95% and 90%; leaves a record
 # make bench       speed and memory against the obvious alternatives, as ratios; leaves a record
@@ -11,16 +12,20 @@ BIN := .venv/bin
 PRESET ?= smoke
 OUT ?= out/$(PRESET)
 
-.PHONY: reproduce test soak coverage bench audit book clean
+.PHONY: reproduce lint test tests soak coverage bench audit book clean
 
 reproduce: .venv/ready
 	$(BIN)/faceinpaint reproduce --preset $(PRESET) --out $(OUT)
 	$(BIN)/python book/build.py --out _build --results $(OUT)/records
 
-test: .venv/ready
+lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy faceinpaint
+
+test: lint tests
+
+tests: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not soak"
 
 soak: .venv/ready
@@ -41,7 +46,7 @@ book: .venv/ready
 	$(BIN)/python book/build.py --out _build
 
 .venv/ready: requirements.txt pyproject.toml
-	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "Python 3.11 to 3.13 is needed: make PYTHON=python3.12"'
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 15), "Python 3.11 to 3.14 is needed: make PYTHON=python3.12"'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .

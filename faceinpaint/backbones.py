@@ -17,26 +17,22 @@ import hashlib
 import logging
 import os
 import re
-import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import ClassVar
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
+from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from faceinpaint.download import BROKEN, fetch
 from faceinpaint.errors import ConfigError, DataError, WeightsError
 from faceinpaint.files import sha256_of
 
@@ -283,7 +279,7 @@ def load_backbone(name: str, weights: str | Path = "auto", seed: int = 0) -> Bac
 
 def download_folder() -> Path:
     """Where downloads go: ``faceinpaint/weights`` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "faceinpaint" / "weights"
+    return user_cache_path("faceinpaint") / "weights"
 
 
 def download(name: str, folder: Path | None = None) -> Path:
@@ -344,8 +340,8 @@ def _download(name: str, folder: Path, final: Path) -> None:
     log.warning("Downloading %s", net.url)
     fetched = folder / f".{file_name}.partial"
     try:
-        _fetch(net.url, fetched)
-    except (OSError, HTTPException) as error:
+        fetch(net.url, fetched)
+    except BROKEN as error:
         remedy = f"Try again: what was fetched is kept; or put a safetensors file {name}*.safetensors into {folder}"
         raise WeightsError(f"{net.url} could not be fetched ({error})", remedy) from error
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
@@ -363,33 +359,6 @@ def _download(name: str, folder: Path, final: Path) -> None:
         kept = Path(temporary) / final.name
         save_file(state, kept, metadata={"source": net.url, "source_sha256": sha256})
         kept.replace(final)
-
-
-def _fetch(url: str, path: Path) -> None:
-    """Fetch a file; what an earlier attempt left in ``path`` is gone on with, if the server can.
-
-    Raises:
-        OSError, HTTPException: no connection, or it broke; what came so far stays.
-    """
-    done = path.stat().st_size if path.exists() else 0
-    request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-    try:
-        answer = urlopen(request, timeout=60)
-    except HTTPError as error:
-        if error.code == 416:  # all of it is there already
-            return
-        raise
-    with answer, Progress(disable=not sys.stderr.isatty(), console=Console(stderr=True)) as bar:
-        done = done if answer.status == 206 else 0
-        total = done + int(answer.headers.get("Content-Length", 0))
-        task = bar.add_task(path.name, total=total, completed=done)
-        with path.open("ab" if done else "wb") as file:
-            while part := answer.read(1 << 20):
-                file.write(part)
-                bar.advance(task, len(part))
-            done = file.tell()
-    if done < total:
-        raise OSError(f"the connection ended after {done:,} of {total:,} bytes")
 
 
 def _published_heads(net: type[Backbone]) -> dict[str, Tensor]:

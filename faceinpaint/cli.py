@@ -15,10 +15,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from faceinpaint import __version__
 from faceinpaint.errors import ConfigError, DataError, FaceInpaintError, refusal
+from faceinpaint.progress import Advance, Bar
 
 # Each command imports what it needs: torch takes seconds, and --help should not.
 
@@ -285,7 +285,7 @@ def evaluate(
     test = sources.test(row.preset, _kept(cache, out.parent), seed, progress=True)
     sources.remark()
     lpips = load_backbone("alexnet", weights)
-    with _bar(f"evaluate {row.title}", len(test.pairs)) as advance:
+    with _bar(f"evaluate {row.title}", len(test.pairs), "pairs") as advance:
         record = evaluate(
             row, test, lpips=lpips, features=lpips, inception=inception, device=accelerator, progress=advance
         )
@@ -458,7 +458,7 @@ def inpaint(
             console.print(f"outside faces, filled classically: {done.classical:,} pixels", highlight=False)
         print(out)
         return
-    with _resumable(), _bar("repair", len(jobs)) as advance:
+    with _resumable(), _bar("repair", len(jobs), "photographs") as advance:
         made, there, failed = repair_all(tool, jobs, repair, advance)
     print(f"{made} repaired, {there} there before, {len(failed)} failed -> {out}")
     for error in failed:
@@ -469,7 +469,7 @@ def inpaint(
 
 @shelf.command("list")
 def weights_list() -> None:
-    """Show the trained weights that come with the repository, the preferred ones first.
+    """Show the trained weights that are here, the preferred ones first, and those that can be fetched.
 
     Example: `faceinpaint weights list`
     """
@@ -480,13 +480,39 @@ def weights_list() -> None:
         trained.find(entry.name)  # says so if a file is not the one of the list
         print(entry)
     if not entries:
-        print(f"none in {trained.FOLDER}")
+        print(f"none in {', '.join(map(str, trained.places()))}")
+    here = {entry.name for entry in entries}
+    for entry in trained.published():
+        if entry.name not in here:
+            print(f"to be fetched by `faceinpaint weights download {entry.name}`: {entry}")
+
+
+@shelf.command("download")
+def weights_download(
+    name: Annotated[str | None, typer.Argument(help="That `weights list` shows; default: the first.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of the folder data/weights on a server; default: the repository's.")
+    ] = None,
+) -> None:
+    """Fetch trained weights of the repository into your cache; shows their licence first.
+
+    Interrupted, the same command goes on where it was.
+
+    Example: `faceinpaint weights download`
+    """
+    from faceinpaint.repair import trained
+
+    offered = [entry for entry in trained.published() if name in (None, entry.name)]
+    if offered:
+        print(f"{offered[0]}\nLicence: {offered[0].licence}", flush=True)
+    entry = trained.download(name, address=address)
+    print(f"{entry.name} -> {trained.places()[-1] / entry.name}")
 
 
 @shelf.command("add")
 def weights_add(
     run: Annotated[Path, typer.Argument(help="Folder of the generator's run, or its safetensors file.")],
-    name: Annotated[str, typer.Option(help="Of the entry, and of its folder in data/weights.")],
+    name: Annotated[str, typer.Option(help="Of the entry, and of its folder.")],
     trained_on: Annotated[str, typer.Option(help="Which pictures, how many, of what size; one line.")],
     licence: Annotated[str, typer.Option(help="Of the weights: it follows from that of the pictures.")],
     parser: Annotated[
@@ -494,7 +520,9 @@ def weights_add(
     ] = None,
     first: Annotated[bool, typer.Option("--first", help="Prefer it to all others.")] = False,
 ) -> None:
-    """Put a run's generator and parser into the repository's list, in half precision.
+    """Put a run's generator and parser on the list, in half precision.
+
+    The list is the one in the folder that FACEINPAINT_TRAINED names, else that of a checkout, else that of your cache.
 
     Example: `faceinpaint weights add runs/ours --parser runs/parser --name drawn-64 --trained-on "drawn faces, 64x64"
     --licence MIT`
@@ -598,23 +626,11 @@ def _resumable() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-class _bar:
-    """A progress bar with the time left; gives the function that advances it."""
-
-    def __init__(self, title: str, total: int, shown: bool = True) -> None:
-        self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"), disable=not shown,
-            console=Console(stderr=True),
-        )  # fmt: skip
-        self.task = self.progress.add_task(title, total=total, note="")
-
-    def __enter__(self) -> Any:
-        self.progress.start()
-        return lambda count, note: self.progress.update(self.task, advance=count, note=note)
-
-    def __exit__(self, *error: Any) -> None:
-        self.progress.stop()
+@contextmanager
+def _bar(title: str, total: int, unit: str = "images", shown: bool = True) -> Iterator[Advance]:
+    """Shows how far one piece of work is; gives the function that tells it."""
+    with Bar(shown=shown) as bar:
+        yield bar.work(title, total, unit)
 
 
 NO_ROOM = ("out of memory", "can't allocate memory")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +63,13 @@ def stamp(seconds: float | None = None, device: torch.device | str | None = None
         made["device"] = device_name(torch.device(device))
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     return made | {"date": today, "versions": versions(), "commit": commit()}
+
+
+def repository() -> str | None:
+    """Address of the repository, as the package's metadata have it from ``pyproject.toml``; None where they do not."""
+    try:
+        urls = metadata("faceinpaint").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return None
+    named = dict(url.split(", ", 1) for url in urls)
+    return named.get("Repository")

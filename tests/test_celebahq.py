@@ -378,7 +378,7 @@ def test_progress_bar_counts_to_the_end(tmp_path, capsys):
     flat(tmp_path / "raw" / "train", ["a", "b"])
     prepare(tmp_path / "raw", tmp_path / "out", split="train", size=32, progress=True)
     said = capsys.readouterr()
-    assert "2/2" in said.err
+    assert "2 of 2" in said.err
     assert said.out == ""
 
 

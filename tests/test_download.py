@@ -114,7 +114,7 @@ def test_a_file_that_is_not_there_is_said(server: Server, tmp_path: Path, monkey
 
 def test_of_several_processes_one_fetches(server: Server, tmp_path: Path) -> None:
     """Five ask for the file, the first of them held back until all have come; none spoils what another fetched."""
-    folder, fetch, made, begun = tmp_path / "weights", backbones._fetch, [], []
+    folder, fetch, made, begun = tmp_path / "weights", backbones.fetch, [], []
     here = threading.Event()
 
     def slow(url: str, path: Path) -> None:
@@ -126,7 +126,7 @@ def test_of_several_processes_one_fetches(server: Server, tmp_path: Path) -> Non
         made.append(download("alexnet", folder))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backbones, "_fetch", slow)
+        patch.setattr(backbones, "fetch", slow)
         threads = [threading.Thread(target=ask) for _ in range(5)]
         for thread in threads:
             thread.start()

@@ -116,3 +116,8 @@ def test_a_type_checker_knows_the_public_names() -> None:
 def test_an_unknown_name_is_refused_as_of_any_module() -> None:
     with pytest.raises(AttributeError, match="no attribute 'outpaint'"):
         faceinpaint.outpaint  # noqa: B018
+
+
+def test_lightning_is_loaded_where_training_starts_and_not_before() -> None:
+    everything = "import faceinpaint.cli, faceinpaint.comparison.reproduce, faceinpaint.repair.photograph"
+    assert "lightning_fabric" not in loaded(everything)

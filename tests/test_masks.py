@@ -350,9 +350,9 @@ def test_small_holes_are_the_rarest_as_the_text_says():
 
 def test_drawing_shows_a_progress_bar_if_wished(capsys):
     shown = drawn_holes(3, 32, progress=True)
-    assert "3/3" in capsys.readouterr().err
+    assert "3 of 3" in capsys.readouterr().err
     load_holes("drawn", "test", 32, count=6, progress=True)
-    assert "6/6" in capsys.readouterr().err
+    assert "6 of 6" in capsys.readouterr().err
     assert drawn_holes(3, 32).sha256 == shown.sha256
     assert capsys.readouterr() == ("", "")
 

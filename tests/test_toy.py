@@ -258,7 +258,7 @@ def test_drawing_shows_a_progress_bar_if_wished(capsys: pytest.CaptureFixture[st
     shown = load_faces("toy", "train", 16, count=3, progress=True)
     said = capsys.readouterr()
     assert "Drawing faces" in said.err
-    assert "3/3" in said.err
+    assert "3 of 3" in said.err
     assert said.out == ""
     assert np.array_equal(load_faces("toy", "train", 16, count=3).images, shown.images)
     assert capsys.readouterr() == ("", "")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from servers import FolderServer
 
 from faceinpaint import files, weights
 from faceinpaint.errors import CheckpointError, ConfigError
@@ -141,7 +146,7 @@ def test_weights_that_are_not_those_of_the_list_are_refused(shelf: Path, tmp_pat
 
 
 def test_none_are_there(tmp_path: Path, shelf: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"no trained weights come with this copy.*install from a checkout"):
+    with pytest.raises(CheckpointError, match=r"there are no trained weights.*faceinpaint weights download"):
         trained.find(folder=tmp_path)
     assert trained.listed(tmp_path) == []
     with pytest.raises(CheckpointError, match="one of ours, plain"):
@@ -184,3 +189,98 @@ def test_the_list_of_the_repository_names_weights_that_are_there() -> None:
         load_generator(found.generator)
         if found.parser:
             load_parser(found.parser)
+
+
+# --- looked for, fetched, written
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As of a copy installed with pip: no checkout around it; the user's cache is in this folder."""
+    monkeypatch.setattr(trained, "FOLDER", tmp_path / "site-packages" / "data" / "weights")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("FACEINPAINT_TRAINED", raising=False)
+    return tmp_path / "cache" / "faceinpaint" / "trained"
+
+
+def test_weights_are_looked_for_in_three_places(shelf: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trained.places() == [elsewhere]
+    assert trained.listed() == []
+    with pytest.raises(CheckpointError, match="faceinpaint weights download"):
+        trained.find()
+    shutil.copytree(shelf, elsewhere)
+    assert trained.find().generator == elsewhere / "ours" / "generator.safetensors"
+    monkeypatch.setattr(trained, "FOLDER", shelf)
+    assert trained.find().generator.is_relative_to(shelf)
+    named = shelf.parent / "named"
+    shutil.copytree(shelf, named)
+    monkeypatch.setenv("FACEINPAINT_TRAINED", str(named))
+    assert trained.places() == [named, shelf, elsewhere]
+    assert trained.find("plain").generator.is_relative_to(named)
+    assert [entry.name for entry in trained.listed()] == ["ours", "plain"], "each name once"
+
+
+def test_an_entry_is_added_to_the_users_list_and_not_beside_the_package(elsewhere: Path, tmp_path: Path) -> None:
+    trained.add(run(tmp_path / "plain", "gated-conv"), "plain", "drawn faces", "MIT")
+    assert trained.find("plain").generator.is_relative_to(elsewhere)
+    assert not trained.FOLDER.exists()
+
+
+def test_the_published_list_is_that_of_the_repository() -> None:
+    assert trained.published() == trained.listed(trained.FOLDER)
+
+
+@pytest.fixture
+def server(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FolderServer]:
+    served = FolderServer(shelf)
+    monkeypatch.setattr(trained, "PUBLISHED", shelf / "index.json")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    yield served
+    served.close()
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_was(server: FolderServer, elsewhere: Path, shelf: Path) -> None:
+    server.stop_after = 1000
+    with pytest.raises(CheckpointError, match="connection ended after 1,000") as caught:
+        trained.download(address=server.address)
+    assert "Try again" in caught.value.remedy
+    assert trained.listed() == []
+    server.stop_after = None
+    assert trained.download(address=server.address).name == "ours"
+    assert "bytes=1000-" in [asked for _, asked in server.asked]
+    found = trained.find()
+    assert found.generator.read_bytes() == (shelf / "ours" / "generator.safetensors").read_bytes()
+    load_generator(found.generator)
+    load_parser(found.parser)
+    before = len(server.asked)
+    assert trained.download("plain", address=server.address).name == "plain"
+    assert len(server.asked) == before + 2
+    assert [entry.name for entry in trained.listed()] == ["ours", "plain"]
+
+
+def test_what_is_fetched_must_be_what_the_list_names(server: FolderServer, elsewhere: Path, shelf: Path) -> None:
+    with (shelf / "ours" / "generator.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"x")
+    with pytest.raises(CheckpointError, match=r"not the generator\.safetensors of the list"):
+        trained.download(address=server.address)
+    assert trained.listed() == []
+    with pytest.raises(ConfigError, match="Use one of ours, plain"):
+        trained.download("other", address=server.address)
+    with pytest.raises(CheckpointError, match="404"):
+        trained.download("plain", address=server.address + "/none")
+
+
+def test_weights_of_the_hub_are_asked_for_by_name(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(CheckpointError, match="pip install huggingface_hub"):
+        trained.find("hf:somebody/faces")
+    asked = []
+    hub = types.ModuleType("huggingface_hub")
+    hub.snapshot_download = lambda name, **_: asked.append(name) or str(shelf / "ours")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    assert trained.find("hf:somebody/faces").parser == shelf / "ours" / "parser.safetensors"
+    assert asked == ["somebody/faces"]
+    with pytest.raises(CheckpointError, match="there are no such weights"):
+        trained.find("somebody/faces")  # a folder that is not there, and no question to the net

@@ -7,7 +7,7 @@ reproduction goes on where it was.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from faceinpaint.backbones import Backbone, load_backbone
 from faceinpaint.comparison import table
@@ -26,6 +25,7 @@ from faceinpaint.data.sources import Sources
 from faceinpaint.errors import ConfigError, WeightsError
 from faceinpaint.files import claimed, read_json, sha256_of, write_json
 from faceinpaint.presets import Preset
+from faceinpaint.progress import Bar
 from faceinpaint.show import write_plots
 from faceinpaint.training.methods import METHODS, PARSER, Method
 from faceinpaint.training.run import Config, differences, load_generator, thinned_log
@@ -191,16 +191,13 @@ def _reproduce(
     training = {name: 6 * (flops[name] + 5e7) for name in configs}  # an image: forward, backward and the critic
     measuring = {row.key: flops.get(row.run or row.key, 0) + 2e8 for row in rows}  # a pair: forward and metrics
     total = sum(training.values()) * preset.images + sum(measuring.values()) * len(test.pairs)
-    with _progress(console) as bar:
-        whole = bar.add_task("everything", note="", total=total)
+    with Bar(console, whole=total) as bar:
         trained: dict[str, tuple[Any, Any]] = {}
         for name, config in configs.items():
-            task = bar.add_task(f"train {name}", note="", total=preset.images)
             path = train(
                 config, faces, holes, out / "runs" / name, backbone_weights=sources.weights, accelerator=device,
-                progress=_advance(bar, task, whole, training[name]),
+                progress=bar.work(f"train {name}", preset.images, "images", training[name]),
             )  # fmt: skip
-            bar.remove_task(task)
             network, _, about = load_generator(path)
             trained[name] = network, about
         if PARSER.name in trained:
@@ -214,15 +211,13 @@ def _reproduce(
             parser = trained[PARSER.name] if row.map == "predicted" else (None, None)
             made = Row(row.key, row.title, row.method, used[0], preset, row.merge, row.map, used[1], *parser)
             if _done(record, made, test, lpips, inception):
-                bar.advance(whole, measuring[row.key] * len(test.pairs))
+                bar.spend(measuring[row.key] * len(test.pairs))
                 continue
-            task = bar.add_task(f"evaluate {row.key}", note="", total=len(test.pairs))
             found = evaluate(
                 made, test, lpips=lpips, features=lpips, inception=sources.inception, device=device,
-                progress=_advance(bar, task, whole, measuring[row.key]),
+                progress=bar.work(f"evaluate {row.key}", len(test.pairs), "pairs", measuring[row.key]),
             )  # fmt: skip
             write_json(record, found.to_json())
-            bar.remove_task(task)
     before = read_logs([out / "records"])
     logs = before | {name: thinned_log(out / "runs" / name / "log.jsonl") for name in configs}
     if logs != before:
@@ -234,8 +229,12 @@ def _reproduce(
 
 
 def show(made: table.Table, console: Console) -> None:
-    """Print a table on the terminal, notes below."""
+    """Print a table, notes below; as Markdown where there is no terminal, which would cut its heads into pieces."""
     from rich.table import Table as RichTable
+
+    if not console.is_terminal:
+        console.print(made.markdown(), soft_wrap=True, markup=False, highlight=False)
+        return
 
     grid = RichTable(title=made.title, title_justify="left", show_lines=False)
     for i, header in enumerate(made.headers):
@@ -298,18 +297,3 @@ def _fewer(record: dict[str, Any], about: dict[str, Any] | None) -> bool:
         return False
     same = all(not differences(held.get(part), about[part]) for part in ("config", "data", "backbone"))
     return same and held.get("images", 0) < about["images"]
-
-
-def _advance(bar: Progress, task: Any, whole: Any, price: float) -> Callable[[int, str], None]:
-    def advance(count: int, note: str) -> None:
-        bar.update(task, advance=count, note=note)
-        bar.advance(whole, count * price)
-
-    return advance
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:<22}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console,
-    )  # fmt: skip

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from faceinpaint.errors import ConfigError, DataError, refusal
+from faceinpaint.progress import Bar
 from faceinpaint.regions import CLASSES
 
 T = TypeVar("T")
@@ -350,22 +351,16 @@ def _reserve(path: Path) -> None:
 
 
 def tracked(results: Iterable[T], total: int, progress: bool, title: str = "Preparing") -> Iterable[T]:
-    """The results, shown passing by on a progress bar if wished."""
+    """The results, shown passing by if wished."""
     if not progress:
         return results
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     def shown() -> Iterator[T]:
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
-            TimeRemainingColumn(),
-        )  # fmt: skip
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(title, total=total)
+        with Bar() as bar:
+            advance = bar.work(title, total)
             for result in results:
                 yield result
-                bar.advance(task)
+                advance(1, "")
 
     return shown()
 

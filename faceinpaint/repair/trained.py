@@ -1,8 +1,11 @@
-"""Trained weights that come with the repository: which there are, on what they were trained, whether they are whole.
+"""Trained weights: which there are, on what they were trained, whether they are whole, and how they are fetched.
 
-``data/weights/index.json`` lists them in the order of preference; each is a folder with ``generator.safetensors``,
-``parser.safetensors`` and the JSON files beside them. They hold half precision, which halves the files; networks
-compute in single precision as ever.
+They are looked for in the folder that the environment variable FACEINPAINT_TRAINED names, in ``data/weights`` of a
+checkout of the repository, and in the user's cache. In each, ``index.json`` lists them in the order of preference; each
+is a folder with ``generator.safetensors``, ``parser.safetensors`` and the JSON files beside them. They hold half
+precision, which halves the files; networks compute in single precision as ever.
+
+The list of the repository ships with the package, so that a copy without the repository can fetch what it names.
 """
 
 from __future__ import annotations
@@ -16,15 +19,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from platformdirs import user_cache_path
 
 from faceinpaint import weights
 from faceinpaint.data.cache import plain_name
+from faceinpaint.download import BROKEN, fetch
 from faceinpaint.errors import CheckpointError, ConfigError
-from faceinpaint.files import read_json, write_json
+from faceinpaint.files import claimed, read_json, sha256_of, write_json
+from faceinpaint.provenance import repository
 from faceinpaint.training.run import check_merge, load_generator, load_parser, repairer
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "weights"
-"""Where the repository keeps them; a copy of the library installed without the repository has none."""
+"""Where a checkout of the repository keeps them; a copy of the library installed without one has no such folder."""
+
+NAMED = "FACEINPAINT_TRAINED"
+"""Environment variable: a folder of trained weights of one's own, looked at first."""
+
+PUBLISHED = Path(__file__).with_name("published.json")
+"""The repository's list, as it ships with the package: what :func:`download` may fetch."""
+
+HUB = "hf:"
+"""Before the name of a repository of the Hugging Face hub, so that a mistyped folder never asks the net."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +80,37 @@ class Found:
     entry: Trained | None = None
 
 
+def places() -> list[Path]:
+    """Folders that may hold a list, the preferred one first; new entries go to the first of them."""
+    named = os.environ.get(NAMED)
+    first = [Path(named)] if named else []
+    return [*first, *([FOLDER] if FOLDER.is_dir() else []), user_cache_path("faceinpaint") / "trained"]
+
+
 def listed(folder: Path | None = None) -> list[Trained]:
-    """The entries of the list, the preferred one first; none without a list.
+    """The entries of all lists, or of one, the preferred one first; none without a list.
 
     Raises:
-        CheckpointError: the list is damaged.
+        CheckpointError: a list is damaged.
     """
-    path = (folder or FOLDER) / "index.json"
+    return [entry for _, entry in _shelved(folder)]
+
+
+def published() -> list[Trained]:
+    """What :func:`download` may fetch."""
+    return _read(PUBLISHED)
+
+
+def _shelved(folder: Path | None) -> list[tuple[Path, Trained]]:
+    """Entries and the folders of their lists; of two of one name, the one in the preferred folder."""
+    found: dict[str, tuple[Path, Trained]] = {}
+    for place in [folder] if folder else places():
+        for entry in _read(place / "index.json"):
+            found.setdefault(entry.name, (place, entry))
+    return list(found.values())
+
+
+def _read(path: Path) -> list[Trained]:
     if not path.is_file():
         return []
     entries = read_json(path).get("weights")
@@ -92,30 +131,33 @@ def find(name: str | Path | None = None, parser: str | Path | None = None, folde
     """The files of weights.
 
     Args:
-        name: of an entry of the list; or ``generator.safetensors``, or the folder of a run that holds it; or None for
-            the first entry of the list.
+        name: of an entry of the list; or ``generator.safetensors``, or the folder of a run that holds it; or
+            ``hf:OWNER/NAME``, a repository of the Hugging Face hub, where ``huggingface_hub`` is installed; or None
+            for the first entry of the list.
         parser: the parser's file or folder, where it is not the one that lies beside the generator
             (``parser.safetensors``, or the run ``../parser`` as `faceinpaint reproduce` leaves it).
-        folder: of the list, if not the repository's.
+        folder: of the list, if not those of :func:`places`.
 
     Raises:
         CheckpointError: there are none, or a file is not the one that the list names.
     """
-    folder = folder or FOLDER
     named = None if parser is None else weights.trained_file(parser)
-    entries = {entry.name: entry for entry in listed(folder)}
+    if isinstance(name, str) and name.startswith(HUB):
+        name = _from_hub(name.removeprefix(HUB))
+    entries = {entry.name: (place, entry) for place, entry in _shelved(folder)}
     if name is None and not entries:
         raise CheckpointError(
-            "no trained weights come with this copy of the library",
-            "Name the folder of a run, or install from a checkout of the repository: pip install -e .",
-            folder,
-        )
-    entry = next(iter(entries.values())) if name is None else entries.get(str(name))
-    if entry is not None:
-        files = folder / entry.name / "generator.safetensors", folder / entry.name / "parser.safetensors"
+            "there are no trained weights", "Fetch some: faceinpaint weights download; or name the folder of a run",
+            folder or places()[-1],
+        )  # fmt: skip
+    found = next(iter(entries.values())) if name is None else entries.get(str(name))
+    if found is not None:
+        place, entry = found
+        files = place / entry.name / "generator.safetensors", place / entry.name / "parser.safetensors"
         for path, sha256 in zip(files, (entry.generator, entry.parser), strict=True):
             if sha256 is not None and read_json(path.with_suffix(".json")).get("sha256") != sha256:
-                raise CheckpointError("these are not the weights of the list", "Restore them from the repository", path)
+                remedy = "Restore them from the repository, or fetch them again"
+                raise CheckpointError("these are not the weights of the list", remedy, path)
         return Found(files[0], named or (files[1] if entry.parser else None), str(entry), entry)
     path = Path(str(name))
     if not path.exists():
@@ -124,6 +166,85 @@ def find(name: str | Path | None = None, parser: str | Path | None = None, folde
     generator = weights.trained_file(path)
     beside = generator.with_name("parser.safetensors"), generator.parent.parent / "parser" / "generator.safetensors"
     return Found(generator, named or next((p for p in beside if p.is_file()), None), str(path))
+
+
+def _from_hub(name: str) -> Path:
+    """A repository of the Hugging Face hub, fetched into its own cache.
+
+    Raises:
+        CheckpointError: the package for it is not installed, or it cannot be fetched.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise CheckpointError(
+            f"{HUB}{name} is on the Hugging Face hub, and huggingface_hub is not installed",
+            "pip install huggingface_hub, or name a folder",
+        ) from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json"]))
+    except Exception as error:  # of many kinds, none of them ours
+        raise CheckpointError(f"{HUB}{name} cannot be fetched ({error})", "Check the name and the connection") from None
+
+
+def download(name: str | None = None, *, address: str | None = None, folder: Path | None = None) -> Trained:
+    """Fetch weights of the repository into the user's cache; an attempt that broke off is gone on with.
+
+    Args:
+        name: of an entry of :func:`published`; the first by default.
+        address: of the folder ``data/weights`` on a server; the repository's by default.
+        folder: of the list that they join, in the place of the user's.
+
+    Raises:
+        CheckpointError: no connection, it broke, or what came is not what the list names.
+        ConfigError: there is no entry of that name, or no address.
+        DataError: another process is at it, or the system refuses to write.
+    """
+    offered = {entry.name: entry for entry in published()}
+    entry = offered.get(name) if name else next(iter(offered.values()), None)
+    if entry is None:
+        raise ConfigError(f"no weights are called {name!r}", f"Use one of {', '.join(offered)}")
+    home = repository()
+    if address is None and home is None:
+        raise ConfigError("the package does not say where its repository is", "Name the address of its data/weights")
+    address = address or f"{home}/raw/main/data/weights"
+    folder = folder or places()[-1]
+    with claimed(folder):
+        new = folder / f".{entry.name}.fetched"
+        new.mkdir(exist_ok=True)
+        for part, sha256 in (("generator", entry.generator), ("parser", entry.parser)):
+            for file in (f"{part}.json", f"{part}.safetensors") if sha256 else ():
+                _fetch_into(f"{address}/{entry.name}/{file}", new / file)
+            if sha256:
+                _check(new / f"{part}.safetensors", sha256)
+        others = [other for other in _read(folder / "index.json") if other.name != entry.name]
+        with _swapped(new, folder / entry.name):
+            write_json(folder / "index.json", {"weights": [asdict(e) for e in (*others, entry)]})
+    return entry
+
+
+def _fetch_into(url: str, path: Path) -> None:
+    """Fetch a file under a temporary name, and keep what came where it breaks off."""
+    if path.exists():
+        return
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        fetch(url, partial)
+    except BROKEN as error:
+        remedy = "Try again: what was fetched is kept"
+        raise CheckpointError(f"{url} could not be fetched ({error})", remedy) from error
+    partial.replace(path)
+
+
+def _check(path: Path, sha256: str) -> None:
+    """Refuse and remove fetched weights that are not those of the list, or whose record is of others."""
+    beside = path.with_suffix(".json")
+    if sha256_of(path) != sha256 or read_json(beside).get("sha256") != sha256:
+        path.unlink()
+        beside.unlink()
+        raise CheckpointError(
+            f"what was fetched is not the {path.name} of the list", "Try again, or use a newer version of the library"
+        )
 
 
 def add(
@@ -137,7 +258,7 @@ def add(
         name: of the entry.
         trained_on, licence: see :class:`Trained`.
         parser: as in :func:`find`; required where the generator reads a map.
-        folder: of the list, if not the repository's.
+        folder: of the list; by default the first of :func:`places`, never the folder of an installed package.
         first: prefer it to all others; otherwise a new entry is the last.
 
     Raises:
@@ -145,10 +266,10 @@ def add(
         ConfigError: the generator reads a map and there is no parser or one of another merge, or the name cannot be
             that of a folder. Then the list and its weights are as they were.
     """
-    folder = folder or FOLDER
+    folder = folder or places()[0]
     if not plain_name(name):
         raise ConfigError(f"{name!r} cannot be the name of a folder", "Use letters, digits and hyphens")
-    found = find(run, parser, folder)
+    found = find(run, parser)
     _, config, _ = load_generator(found.generator)
     reads_map = repairer(config, found.generator).uses_map and config.merge != "none"
     if reads_map and found.parser is None:
@@ -158,7 +279,7 @@ def add(
         check_merge(load_parser(found.parser)[1], config, found.parser)
         sources["parser"] = found.parser
     entries = listed(folder)
-    places = [i for i, other in enumerate(entries) if other.name == name]
+    at = [i for i, other in enumerate(entries) if other.name == name]
     entries = [other for other in entries if other.name != name]
     new = folder / f".{name}.new"
     shutil.rmtree(new, ignore_errors=True)  # what a process that was killed has left
@@ -166,7 +287,7 @@ def add(
     try:
         sums = {part: halve(source, new / f"{part}.safetensors") for part, source in sources.items()}
         entry = Trained(name, trained_on, licence, **sums)
-        entries.insert(0 if first else places[0] if places else len(entries), entry)
+        entries.insert(0 if first else at[0] if at else len(entries), entry)
         with _swapped(new, folder / name):
             write_json(folder / "index.json", {"weights": [asdict(e) for e in entries]})
     finally:

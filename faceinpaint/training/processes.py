@@ -8,17 +8,18 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.parallel import DistributedDataParallel
 
 from faceinpaint.errors import ConfigError
 from faceinpaint.presets import Preset
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def launch(preset: Preset, accelerator: str = "cpu", devices: int | str = 1) -> Fabric:
@@ -31,6 +32,9 @@ def launch(preset: Preset, accelerator: str = "cpu", devices: int | str = 1) -> 
     Raises:
         ConfigError: there are fewer GPUs here than asked for.
     """
+    from lightning_fabric import Fabric  # seconds, which only a training should cost
+    from lightning_fabric.strategies import DDPStrategy
+
     nodes = 1
     if torch.distributed.is_torchelastic_launched():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])

@@ -17,11 +17,10 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from faceinpaint import weights
@@ -44,6 +43,9 @@ from faceinpaint.training.processes import (
     share_statistics,
 )
 from faceinpaint.training.run import Config, check_merge, claim, differences, load_parser, log_lines
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Progress = Callable[[int, str], None]
 """Told how many images more were trained on, and one line on how it goes."""
