@@ -8,14 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.models.contextual_attention import (
-    ContextualAttention,
-    SameConv2d,
-    attention,
-    fuse,
-    nearest,
-    to_picture,
-)
+from faceinpaint.models.contextual_attention import ContextualAttention
+from faceinpaint.models.refinement import SameConv2d, attention, fuse, nearest, to_picture
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

@@ -16,7 +16,7 @@ from faceinpaint import cli, weights
 from faceinpaint.data.masks import drawn_holes
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import CheckpointError, ConfigError
-from faceinpaint.models import composite, facial_style
+from faceinpaint.models import composite, region_affine
 from faceinpaint.models.parser import FaceParser, parse
 from faceinpaint.presets import preset
 from faceinpaint.regions import REGIONS, merge_classes
@@ -173,9 +173,9 @@ def test_styles_of_a_region_of_their_own_are_exported(tmp_path):
 
 def test_a_graph_is_not_cut_into_blocks(monkeypatch):
     x = torch.zeros(2, 64, 2**16)
-    assert len(facial_style._blocks(x)) > 1
+    assert len(region_affine._blocks(x)) > 1
     monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
-    assert len(facial_style._blocks(x)) == 1
+    assert len(region_affine._blocks(x)) == 1
 
 
 def test_half_is_half_the_size(generator):

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.models.contextual_attention import SameConv2d
 from faceinpaint.models.gated_conv import GatedConv, GatedConv2d
+from faceinpaint.models.refinement import SameConv2d
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

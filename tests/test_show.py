@@ -24,7 +24,7 @@ from faceinpaint.comparison.records import Record, Region, Summary
 from faceinpaint.data import masks
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import DataError
-from faceinpaint.models import contextual_attention, facial_style
+from faceinpaint.models import facial_style, refinement
 from faceinpaint.training import methods, objectives
 
 
@@ -423,7 +423,7 @@ def test_source_of_a_method_is_dedented_and_can_drop_its_docstring():
         facial_style.FacialStyle,
         objectives._facial_generator,
         methods.Method,
-        contextual_attention.attention,
+        refinement.attention,
     ],
 )
 def test_a_listing_has_88_columns_and_is_the_code_that_runs(thing):

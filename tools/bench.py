@@ -41,16 +41,11 @@ from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.data.sources import load_faces
 from faceinpaint.errors import FaceInpaintError
 from faceinpaint.files import write_json
-from faceinpaint.models.contextual_attention import ContextualAttention, attention
-from faceinpaint.models.facial_style import (
-    FacialStyle,
-    RegionNorm,
-    _RegionAffine,
-    style_matrix,
-    style_pairs,
-    style_pool,
-)
+from faceinpaint.models.contextual_attention import ContextualAttention
+from faceinpaint.models.facial_style import FacialStyle, RegionNorm, style_matrix, style_pairs, style_pool
 from faceinpaint.models.gated_conv import GatedConv
+from faceinpaint.models.refinement import attention
+from faceinpaint.models.region_affine import RegionAffine
 from faceinpaint.models.start import within
 from faceinpaint.presets import Preset, preset
 from faceinpaint.provenance import stamp
@@ -220,7 +215,7 @@ def _case(batch: int, channels: int, size: int, labels: int, device: torch.devic
 
 def _ours_norm(leaves: Sequence[Tensor], regions: Tensor) -> Tensor:
     x, gamma, beta = leaves
-    return _RegionAffine.apply(x, gamma, beta, regions.flatten(1), None, 1e-5)
+    return RegionAffine.apply(x, gamma, beta, regions.flatten(1), None, 1e-5)
 
 
 def _loop_norm(leaves: Sequence[Tensor], regions: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from faceinpaint.errors import ConfigError
 from faceinpaint.models.context_encoder import channel_plan, check_size, dcgan_init
-from faceinpaint.models.contextual_attention import SameConv2d
+from faceinpaint.models.refinement import SameConv2d
 
 
 class PatchGAN(nn.Module):

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError
-from faceinpaint.models import Output, check_halvings, composite
-from faceinpaint.models.contextual_attention import SameConv2d, attention, nearest, with_mask
+from faceinpaint.models.refinement import SameConv2d, TwoStages
 
 
-class GatedConv(nn.Module):
+class GatedConv(TwoStages):
     """The two stages of DeepFill v1 with every convolution gated but the last; output through tanh.
 
     The width counts channels before a gated convolution splits them into features and gates, as in the authors'
@@ -32,108 +31,10 @@ class GatedConv(nn.Module):
     """
 
     def __init__(self, width: int = 48, from_start: bool = False) -> None:
-        super().__init__()
         if width < 4 or width % 4:
             raise ConfigError(f"width {width} of gated convolution cannot be quartered", "Use a multiple of 4")
-        self.from_start = from_start
-        f = width // 2  # features of the first layer, after the split
-        self.coarse = nn.Sequential(
-            GatedConv2d(5, f, 5),
-            GatedConv2d(f, 2 * f, stride=2),
-            GatedConv2d(2 * f, 2 * f),
-            GatedConv2d(2 * f, 4 * f, stride=2),  # (B, 4f, H/4, W/4)
-            GatedConv2d(4 * f, 4 * f),
-            GatedConv2d(4 * f, 4 * f),
-            GatedConv2d(4 * f, 4 * f, dilation=2),
-            GatedConv2d(4 * f, 4 * f, dilation=4),
-            GatedConv2d(4 * f, 4 * f, dilation=8),
-            GatedConv2d(4 * f, 4 * f, dilation=16),
-            GatedConv2d(4 * f, 4 * f),
-            GatedConv2d(4 * f, 4 * f),
-            *to_picture(4 * f, f),
-        )
-        self.refine = GatedRefinement(f)
-
-    def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None) -> Output:
-        """Repair photographs.
-
-        Args:
-            image: true photograph (B, 3, H, W) in [-1, 1], sides multiples of 8; hole pixels are zeroed
-                first, unless they are a start.
-            hole: (B, 1, H, W), 1 = hole.
-            regions: ignored; there so that every generator is called alike.
-
-        Returns:
-            :class:`Output` with the result of the second stage and, as ``coarse``, of the first.
-
-        Raises:
-            DataError: a side is not a multiple of 8.
-        """
-        coarse, pasted = self.first_stage(image, hole)
-        fine = self.refine(pasted, hole)
-        return Output(image + fine if self.from_start else torch.tanh(fine), coarse)
-
-    def first_stage(self, image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """As :meth:`forward`, up to the coarse picture, alone and pasted into the hole; both (B, 3, H, W)."""
-        check_halvings(image, 3)
-        damaged = image if self.from_start else image * (1 - hole)
-        coarse = self.coarse(with_mask(damaged, hole))
-        coarse = image + coarse if self.from_start else torch.tanh(coarse)
-        return coarse, composite(coarse, damaged, hole)
-
-    def attention_map(self, image: Tensor, hole: Tensor) -> Tensor:
-        """What each place borrows from where in a forward pass, for figures.
-
-        Args:
-            image, hole: as in :meth:`forward`.
-
-        Returns:
-            (B, P, P) with P = (H/8) * (W/8): row = place that is drawn, column = place borrowed from, row-major.
-        """
-        _, pasted = self.first_stage(image, hole)
-        matched = self.refine.match(pasted)
-        return attention(matched, matched, nearest(hole, matched.shape[-2:]))[1]
-
-
-class GatedRefinement(nn.Module):
-    """The second stage: one branch draws with dilated convolutions, one borrows patches, a decoder merges them."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        f = features
-        self.paint = nn.Sequential(
-            GatedConv2d(3, f, 5),
-            GatedConv2d(f, f, stride=2),
-            GatedConv2d(f, 2 * f),
-            GatedConv2d(2 * f, 2 * f, stride=2),  # (B, 2f, H/4, W/4)
-            GatedConv2d(2 * f, 4 * f),
-            GatedConv2d(4 * f, 4 * f),
-            GatedConv2d(4 * f, 4 * f, dilation=2),
-            GatedConv2d(4 * f, 4 * f, dilation=4),
-            GatedConv2d(4 * f, 4 * f, dilation=8),
-            GatedConv2d(4 * f, 4 * f, dilation=16),
-        )
-        self.match = nn.Sequential(
-            GatedConv2d(3, f, 5),
-            GatedConv2d(f, f, stride=2),
-            GatedConv2d(f, 2 * f),
-            GatedConv2d(2 * f, 4 * f, stride=2),
-            GatedConv2d(4 * f, 4 * f),
-            GatedConv2d(4 * f, 4 * f, activation=nn.ReLU),
-        )
-        self.borrow = nn.Sequential(GatedConv2d(4 * f, 4 * f), GatedConv2d(4 * f, 4 * f))
-        self.merge = nn.Sequential(
-            GatedConv2d(8 * f, 4 * f),
-            GatedConv2d(4 * f, 4 * f),
-            *to_picture(4 * f, f),
-        )
-
-    def forward(self, pasted: Tensor, hole: Tensor) -> Tensor:
-        """(B, 3, H, W) pasted picture and the hole -> (B, 3, H, W), before the tanh."""
-        painted = self.paint(pasted)
-        matched = self.match(pasted)
-        borrowed, _ = attention(matched, matched, nearest(hole, matched.shape[-2:]))
-        return self.merge(torch.cat([painted, self.borrow(borrowed)], dim=1))
+        features = width // 2  # of the first layer, after the split
+        super().__init__(GatedConv2d, features, planes=3, bound=torch.tanh, from_start=from_start)
 
 
 class GatedConv2d(nn.Module):
@@ -168,16 +69,3 @@ class GatedConv2d(nn.Module):
         """(B, in_channels, H, W) -> gated features (B, features, ceil(H / stride), ceil(W / stride))."""
         features, gate = self.split(x)
         return features * gate
-
-
-def to_picture(channels: int, features: int) -> list[nn.Module]:
-    """The end of both stages: (B, channels, H/4, W/4) -> (B, 3, H, W), the last convolution plain."""
-    return [
-        nn.Upsample(scale_factor=2, mode="nearest"),
-        GatedConv2d(channels, 2 * features),
-        GatedConv2d(2 * features, 2 * features),
-        nn.Upsample(scale_factor=2, mode="nearest"),
-        GatedConv2d(2 * features, features),
-        GatedConv2d(features, features // 2),
-        SameConv2d(features // 2, 3, 3),
-    ]
