@@ -9,8 +9,11 @@ import inspect
 import io
 import json
 import re
+import shutil
+import subprocess
 import textwrap
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -25,6 +28,7 @@ from faceinpaint.data import masks
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import DataError
 from faceinpaint.models import facial_style, refinement
+from faceinpaint.show import listing, moving
 from faceinpaint.training import methods, objectives
 
 
@@ -436,10 +440,10 @@ def test_a_listing_has_88_columns_and_is_the_code_that_runs(thing):
 
 def test_a_long_comment_stands_above_its_line():
     words = "a word " * 12
-    shown = show._wrapped(f"    x = 1  # {words}")
+    shown = listing._wrapped(f"    x = 1  # {words}")
     assert shown[-1] == "    x = 1"
     assert all(line.startswith("    # ") and len(line) <= show.COLUMNS for line in shown[:-1])
-    assert show._wrapped('x = "#' + "y" * 99 + '"') == ['x = "#' + "y" * 99 + '"'], "a string is no comment"
+    assert listing._wrapped('x = "#' + "y" * 99 + '"') == ['x = "#' + "y" * 99 + '"'], "a string is no comment"
 
 
 def test_source_without_a_docstring_is_kept_whole():
@@ -447,3 +451,19 @@ def test_source_without_a_docstring_is_kept_whole():
         return 1
 
     assert show.source(plain).code == "def plain():\n    return 1"
+
+
+def test_the_scripts_of_the_painter_and_of_the_page_are_well_formed():
+    if (node := shutil.which("node")) is None:
+        pytest.skip("there is no Node on this machine")
+    painter = sorted((Path(show.__file__).parent / "painter").glob("*.js"))
+    assert len(painter) == 3
+    for path in [*painter, *sorted((Path(__file__).resolve().parents[1] / "book" / "_assets").glob("*.js"))]:
+        code = path.read_text(encoding="utf-8")
+        if path in painter:  # the body of an event handler
+            code = f"(function (event) {{ {html.unescape(moving._script(path.stem))} }})"
+            assert not re.search(r"\bvar\b|[^=!]==[^=]|[^;{}]$", path.read_text().rstrip()), path
+        done = subprocess.run(
+            [node, "--check", "--input-type=module", "-"], input=f"'use strict';{code}", text=True, capture_output=True
+        )
+        assert done.returncode == 0, f"{path}: {done.stderr}"
