@@ -79,6 +79,9 @@ def test_search_finds_a_phrase(site):
     tab.locator("#search-results li").first.wait_for(timeout=15_000)
     links = tab.locator("#search-results li a").evaluate_all("all => all.map(a => a.getAttribute('href'))")
     assert any("region_normalisation.html" in link for link in links)
+    tab.locator("#search-results li p.context").first.wait_for(timeout=15_000)
+    excerpts = tab.locator("#search-results li p.context").all_inner_texts()
+    assert not [text for text in excerpts if "\\mathrm" in text or "\\hat" in text], "formulas are left out"
     assert site.complaints == []
     tab.context.close()
 
