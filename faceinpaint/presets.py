@@ -58,8 +58,8 @@ class Preset:
     decay: float = 0.3
     ema: float = 0.99
     critic_steps: int = 1
-    reading: str = "R2"
-    width: int = 28
+    reading: str = "R1"
+    width: int = 16
     style_width: int = 8
     style_ups: int = 2
     heads: str = "shared"
@@ -82,17 +82,17 @@ PRESETS = {
     for p in (
         Preset("smoke"),
         Preset(
-            "cpu", batch=4, parser_width=24, faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998,
-            checkpoint_every=2_048, sample_every=8_192,
+            "cpu", batch=4, faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998,
+            reading="R2", width=28, parser_width=24, checkpoint_every=2_048, sample_every=8_192,
         ),
         Preset(
             "gpu", size=256, faces=8_192, holes=8_192, pairs_per_bin=500, images=400_000, batch=32, lr=2e-4, ema=0.999,
-            reading="R1", width=32, style_width=32, style_ups=3, baseline_scale=1.0, critic_width=64, parser_width=32,
+            width=32, style_width=32, style_ups=3, baseline_scale=1.0, critic_width=64, parser_width=32,
             backbone="vgg19", precision="bf16-mixed", compile=True, checkpoint_every=40_000, sample_every=40_000,
         ),
         Preset(
             "paper", size=256, faces=28_000, holes=28_000, pairs_per_bin=2_000, images=8_000_000, batch=128, lr=None,
-            ema=0.9995, start="blank", reading="R1", width=64, style_width=64, style_ups=3, heads="separate",
+            ema=0.9995, start="blank", width=64, style_width=64, style_ups=3, heads="separate",
             baseline_scale=1.0, critic_width=64, parser_width=32, backbone="vgg19", precision="bf16-mixed",
             compile=True, checkpoint_every=100_000, sample_every=200_000,
         ),

@@ -9,17 +9,19 @@ import pytest
 from test_table import record as made_up
 
 from faceinpaint.comparison import findings
+from faceinpaint.comparison.findings import ORACLE, ORACLE_STARTED
 from faceinpaint.comparison.records import Record
-from faceinpaint.comparison.reproduce import ROWS
 from faceinpaint.errors import DataError
 
-KEYS = [row.key for row in ROWS]
-METHOD = {row.key: row.method for row in ROWS}
-MAP = {row.key: row.map for row in ROWS}
+KEYS = [
+    "mean-fill", "telea", "context-encoder", "contextual-attention", "gated-conv", *ORACLE,
+]  # fmt: skip
 LEVELS = {
     "mean-fill": 15.0, "telea": 18.0, "context-encoder": 19.0, "contextual-attention": 20.0, "gated-conv": 21.0,
     "facial-style": 25.0, "facial-style-predicted": 22.0, "facial-style-none": 21.0,
 }  # fmt: skip
+METHOD = {key: "facial-style" if key in ORACLE else key for key in LEVELS}
+MAP = dict.fromkeys(LEVELS) | dict(zip(ORACLE, ("true", "predicted", None), strict=True))
 
 
 def record(*row, **changes) -> Record:
@@ -202,3 +204,17 @@ def test_the_answer_has_three_sentences_that_follow_the_records():
     assert findings.answer(group(preset="smoke")) == findings.NO_COMPARISON
     few = findings.Group("few", group().records[:3])
     assert "not among these records" in findings.answer(few)
+
+
+def test_rows_from_the_membrane_are_ours_where_they_are() -> None:
+    printed = group()
+    renamed = dict(zip(ORACLE, ORACLE_STARTED, strict=True))
+    started = [replace(r, key=renamed[r.key]) for r in printed.records if r.key in renamed]
+    both = findings.Group("a", (*printed.records, *started))
+    assert printed.ours == ORACLE
+    assert both.ours == ORACLE_STARTED
+    assert printed.tells_oracle
+    assert both.tells_oracle
+    assert not findings.Group("a", (*printed.records, *started[:2])).tells_oracle
+    assert findings.oracle(printed) == findings.oracle(both)
+    assert findings.said(both.by_key[both.ours[1]]) == "the method from the membrane with guessed maps"

@@ -32,7 +32,7 @@ def test_eq22_generator_loss_is_the_weighted_sum_of_its_four_terms() -> None:
     total.backward()
     assert {name: t.grad.item() for name, t in tensors.items()} == lambdas
 
-    close(sum(losses.generator_loss(tensors).values()), 1.0 * 0.5 + 0.1 * 3.0 + 250.0 * 0.007 + 0.1 * 1.3)
+    close(sum(losses.generator_loss(tensors).values()), 1.0 * 0.5 + 0.1 * 3.0 + 25.0 * 0.007 + 0.1 * 1.3)
 
 
 def test_terms_of_weight_zero_are_left_out() -> None:

@@ -38,7 +38,7 @@ def test_every_setting_is_described() -> None:
 
 
 def test_each_preset_costs_more_than_the_one_before() -> None:
-    for field in ("size", "images", "faces", "width", "critic_width", "parser_width", "baseline_scale", "batch"):
+    for field in ("size", "images", "faces", "width", "critic_width", "parser_width", "baseline_scale"):
         values = [getattr(p, field) for p in PRESETS.values()]
         assert values == sorted(values), field
     assert PRESETS["smoke"].images < PRESETS["cpu"].images < PRESETS["gpu"].images < PRESETS["paper"].images
@@ -58,8 +58,8 @@ def test_changes_replace_fields_and_nothing_else() -> None:
     made = preset("cpu", batch=3, lr=1e-3, heads="separate", compile=True, size=96)
     assert made == dataclasses.replace(PRESETS["cpu"], batch=3, lr=1e-3, heads="separate", compile=True, size=96)
     assert PRESETS["cpu"] == Preset(
-        "cpu", batch=16, faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998, checkpoint_every=2_048,
-        sample_every=8_192,
+        "cpu", batch=4, faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998, reading="R2", width=28,
+        parser_width=24, checkpoint_every=2_048, sample_every=8_192,
     )  # fmt: skip
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.batch = 4  # type: ignore[misc]
@@ -83,7 +83,7 @@ def refused(problem: str, remedy: str, name: str = "smoke", **changes: Any) -> N
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
     refused("unknown preset 'huge'", "smoke, cpu, gpu, paper", "huge")
-    refused("unknown setting 'widht'", "size, faces", widht=3)
+    refused("unknown setting 'widht'", "size, start, faces", widht=3)
     with pytest.raises(ConfigError, match="unknown setting 'colour'") as caught:
         preset("gpu", batch=8, colour="red")
     assert all(setting in caught.value.remedy for setting in SETTINGS)

@@ -214,7 +214,7 @@ def test_lpips_that_was_not_measured_is_left_empty_with_a_note(records: list[dic
     made = comparison(records)
     assert column(made, "LPIPS") == [""] * len(records)
     assert any("LPIPS is empty" in note for note in made.notes)
-    assert set(by_bin(records, "lpips").rows[0][2:]) == {""}
+    assert set(by_bin(records, "lpips").rows[0][3:]) == {""}
 
 
 def test_fid_has_columns_only_where_it_was_measured(records: list[dict[str, Any]]) -> None:
@@ -268,9 +268,9 @@ def test_records_of_different_tests_are_refused(make: Any, records: list[dict[st
 def test_bins_have_a_column_each(records: list[dict[str, Any]]) -> None:
     del records[0]["images"]["composited"]["0.3-0.4"]
     made = by_bin(records)
-    assert made.headers == ("Method", "Map", *BIN_NAMES)
-    assert made.rows[0][2] == "14.99 [13.50, 16.50]"
-    assert made.rows[0][2 + BIN_NAMES.index("0.3-0.4")] == ""
+    assert made.headers == ("Method", "Start", "Map", *BIN_NAMES)
+    assert made.rows[0][3] == "14.99 [13.50, 16.50]"
+    assert made.rows[0][3 + BIN_NAMES.index("0.3-0.4")] == ""
     assert made.rows[1][-1] == "17.94 [16.20, 19.80]"
 
 

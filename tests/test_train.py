@@ -42,8 +42,8 @@ pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
 FOUR = ("context-encoder", "contextual-attention", "gated-conv", "facial-style")
 
 TINY = {
-    "size": 32, "images": 28, "batch": 4, "width": 4, "style_width": 4, "critic_width": 4, "baseline_scale": 0.06,
-    "checkpoint_every": 12, "sample_every": 16, "lr": 2e-3,
+    "size": 32, "start": "blank", "images": 28, "batch": 4, "width": 4, "style_width": 4, "critic_width": 4,
+    "baseline_scale": 0.06, "checkpoint_every": 12, "sample_every": 16, "lr": 2e-3,
 }  # fmt: skip
 """Seven steps; checkpoints after steps 3, 6 and 7; pictures after steps 4 and 7."""
 
@@ -476,10 +476,10 @@ def test_training_goes_on_from_other_weights_at_another_size(faces: FaceSet, hol
     train(still, *larger, out, begin=tmp_path / "small")
     learned, known = load_file(first), load_file(out / "generator.safetensors")
     assert all(torch.allclose(known[name], learned[name], atol=1e-20) for name in learned)  # nothing moves so far
-    held = files.read_json(out / "config.json")["start"]
+    held = files.read_json(out / "config.json")["begin"]
     before = files.read_json(first.with_suffix(".json"))
     assert (held["sha256"], held["images"]) == (before["sha256"], before["images"]) == (before["sha256"], 8)
-    with pytest.raises(CheckpointError, match="start is"):  # another beginning is another run
+    with pytest.raises(CheckpointError, match="begin is"):  # another beginning is another run
         train(still, *larger, out)
     # What begins from weights resumes from its own checkpoint, not from them again.
     moving = Config("facial-style", tiny(size=48, images=16, checkpoint_every=4))

@@ -36,7 +36,7 @@ def readme_table(records: Path) -> str:
     """The brief table in Markdown, with its notes; before it, where the records are a result, what they say."""
     group = findings.Group(records.name, tuple(read_records([records])))
     made = table.brief(group.records).markdown()
-    if not group.is_result or not group.by_key.keys() >= set(findings.ORACLE):
+    if not group.is_result or not group.tells_oracle:
         return made
     told = findings.against_others(group), findings.order(group), findings.oracle(group)
     return "\n\n".join((findings.caveat(group), *told, findings.without_oracle(group), made))

@@ -17,6 +17,9 @@ from faceinpaint.metrics import bootstrap_interval
 ORACLE = ("facial-style", "facial-style-predicted", "facial-style-none")
 """The three rows of one method with three maps: the true one, one guessed from the damaged face, none."""
 
+ORACLE_STARTED = ("facial-style-membrane", "facial-style-membrane-guessed", "facial-style-membrane-none")
+"""The same of the method that begins from the membrane; its guessed maps are guessed in training, too."""
+
 PRINTED_ORDER = ("context-encoder", "contextual-attention", "gated-conv", "facial-style")
 """Rows of the patent's Table 1, from the lowest PSNR to the highest."""
 
@@ -53,6 +56,16 @@ class Group:
     def by_key(self) -> dict[str, Record]:
         """Records by their key."""
         return {record.key: record for record in self.records}
+
+    @property
+    def ours(self) -> tuple[str, str, str]:
+        """Keys of the method with three maps: those from the membrane where they are, else those as printed."""
+        return ORACLE_STARTED if self.by_key.keys() & set(ORACLE_STARTED) else ORACLE
+
+    @property
+    def tells_oracle(self) -> bool:
+        """Whether all three rows are there."""
+        return self.by_key.keys() >= set(self.ours)
 
     @property
     def trained(self) -> list[Training]:
@@ -127,6 +140,12 @@ def said(record: Record) -> str:
         "facial-style": "the patent's method with the true map",
         "facial-style-predicted": "the patent's method with a guessed map",
         "facial-style-none": "the patent's method without a map",
+        "facial-style-membrane": "the method from the membrane with the true map",
+        "facial-style-membrane-guessed": "the method from the membrane with guessed maps",
+        "facial-style-membrane-none": "the method from the membrane without a map",
+        "context-encoder-membrane": "CE from the membrane",
+        "contextual-attention-membrane": "CA from the membrane",
+        "gated-conv-membrane": "DF2 from the membrane",
     }
     return names.get(record.key, record.title)
 
@@ -230,7 +249,7 @@ def answer(group: Group) -> str:
     """Is the method better, by how much, and what of it is the oracle's, in three sentences."""
     if not group.is_result:
         return NO_COMPARISON
-    ours = group.by_key.get(ORACLE[0])
+    ours = group.by_key.get(group.ours[0])
     rival = best([r for r in group.records if r.method != "facial-style" and r.training])
     usable = best([r for r in group.records if r.method == "facial-style" and r.map != "true"])
     if ours is None or rival is None:
@@ -252,7 +271,7 @@ def against_others(group: Group) -> str:
     """The patent's method with the true map against every other method: how far, how sure, for which holes."""
     if not group.is_result:
         return NO_COMPARISON
-    ours = group.by_key.get("facial-style")
+    ours = group.by_key.get(group.ours[0])
     others = [r for r in group.records if r.method != "facial-style"]
     networks = [r for r in others if r.training]
     rival = best(networks or others)
@@ -309,9 +328,9 @@ def oracle(group: Group) -> str:
     """How much of what the parsing map gains is gained by the true one alone, and what is left without it."""
     if not group.is_result:
         return NO_COMPARISON
-    if not group.by_key.keys() >= set(ORACLE):
+    if not group.tells_oracle:
         return "The three rows that tell are not among these records."
-    true, guessed, none = (group.by_key[key] for key in ORACLE)
+    true, guessed, none = (group.by_key[key] for key in group.ours)
     best_case, in_use, without = (mean(row) for row in (true, guessed, none))
     if best_case is None or in_use is None or without is None:
         return "The three rows that tell have no PSNR."
@@ -337,7 +356,7 @@ def without_oracle(group: Group) -> str:
     """The patent's method with a guessed map against the other networks, which get no map either."""
     if not group.is_result:
         return NO_COMPARISON
-    ours = group.by_key.get(ORACLE[1])
+    ours = group.by_key.get(group.ours[1])
     rival = best([r for r in group.records if r.method != "facial-style" and r.training])
     if ours is None or rival is None or score(ours) is None:
         return "The row with a guessed map is not among these records."
@@ -383,7 +402,7 @@ def change(group: Group, key: str, metric: str = "psnr") -> tuple[float, float] 
     if key not in group.by_key:
         return None
     own = key.startswith("facial-style")
-    base = [group.by_key[s] for s in (("facial-style",) if own else SEEDS) if s in group.by_key]
+    base = [group.by_key[s] for s in ((group.ours[0],) if own else SEEDS) if s in group.by_key]
     means = [found for row in base if (found := mean(row, metric)) is not None]
     measured = mean(group.by_key[key], metric)
     if not means or measured is None:

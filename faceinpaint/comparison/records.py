@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from faceinpaint.errors import DataError
+from faceinpaint.models.start import STARTS
 from faceinpaint.training.methods import METHODS
 
 VERSION = 1
@@ -231,6 +232,7 @@ class Training(_Json):
         config: see :class:`faceinpaint.training.run.Config`.
         earlier: numbers of images that were asked for before, if the run was taken further.
         begin: of the weights that it began with, the same; None if they were random.
+        parser: sha256, images and config of the parser that guessed the maps; None if they were the true ones.
     """
 
     content: Mapping[str, Any] = field(repr=False)
@@ -243,6 +245,7 @@ class Training(_Json):
     backbone: Network | None = None
     earlier: tuple[int, ...] = ()
     begin: Mapping[str, Any] | None = None
+    parser: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -266,6 +269,11 @@ class Training(_Json):
     def seed(self) -> int | None:
         """Of the training."""
         return self.config.get("seed")
+
+    @property
+    def start(self) -> str:
+        """What the hole held before a network looked (:mod:`faceinpaint.models.start`)."""
+        return str((self.config.get("preset") or {}).get("start", "blank"))  # as before there were starts
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -336,6 +344,8 @@ class Record(_Json):
             raise ValueError(f"it is a record of layout {self.version}")
         if self.method not in METHODS:
             raise ValueError(f"its method {self.method!r} is unknown")
+        if self.start not in (None, *STARTS):
+            raise ValueError(f"training.config.preset.start is {self.start!r}")
         for name, part in (("images", self.images), ("sets", self.sets)):
             for view in VIEWS:
                 if "all" not in part.get(view, {}):
@@ -362,9 +372,22 @@ class Record(_Json):
         return all(found.published for found in (self.inception or {}).values())
 
     @property
-    def place(self) -> tuple[str, int, int, int, str]:
-        """Where it stands in the table."""
-        return self.preset, self.size, list(METHODS).index(self.method), MAPS.index(self.map), self.key
+    def start(self) -> str | None:
+        """What the hole held before the network looked; None for fills that learn nothing."""
+        return self.training.start if self.training else None
+
+    @property
+    def map_told(self) -> str:
+        """Where the parsing maps came from, as tables say it."""
+        if self.map == "predicted" and self.training and self.training.parser:
+            return "predicted, as in training"
+        return self.map or "-"
+
+    @property
+    def place(self) -> tuple[str, int, int, int, int, str]:
+        """Where it stands in the table: what learns nothing first, then by what the hole held."""
+        start = (None, *STARTS).index(self.start)
+        return self.preset, self.size, start, list(METHODS).index(self.method), MAPS.index(self.map), self.key
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ reproduction goes on where it was.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from faceinpaint.files import claimed, read_json, sha256_of, write_json
 from faceinpaint.presets import Preset
 from faceinpaint.progress import Bar
 from faceinpaint.show import write_plots
-from faceinpaint.training.methods import METHODS, PARSER, Method
+from faceinpaint.training.methods import AS_PRINTED, METHODS, PARSER, Method
 from faceinpaint.training.run import Config, differences, load_generator, thinned_log
 from faceinpaint.training.train import train
 
@@ -44,6 +45,8 @@ class RowPlan:
         method: what to train, or a fill that needs no training.
         map: where parsing maps come from, see :class:`faceinpaint.comparison.evaluate.Row`.
         merge, options: of the training, see :class:`faceinpaint.training.run.Config`.
+        start: what the hole holds before the network looks (:mod:`faceinpaint.models.start`); None for the preset's.
+        guessed: maps are guessed in training, too, by the parser of the reproduction.
         run: name of its training, if it shares that of another row; its own otherwise.
         seed: added to that of the reproduction.
     """
@@ -54,36 +57,61 @@ class RowPlan:
     map: Map | None = None
     merge: str = "regions"
     options: dict[str, Any] = field(default_factory=dict)
+    start: str | None = None
+    guessed: bool = False
     run: str | None = None
     seed: int = 0
 
+    def config(self, preset: Preset, seed: int = 0) -> Config:
+        """What its training is asked for."""
+        at = dataclasses.replace(preset, start=self.start) if self.start else preset
+        return Config(self.method, at, self.options, self.merge, seed + self.seed)
 
-ROWS = (
+
+CLASSICAL = (
     RowPlan("mean-fill", "Mean colour", "mean-fill"),
     RowPlan("telea", "Telea (classical)", "telea"),
-    RowPlan("context-encoder", "CE", "context-encoder"),
-    RowPlan("contextual-attention", "CA", "contextual-attention"),
-    RowPlan("gated-conv", "DF2", "gated-conv"),
-    RowPlan("facial-style", "Ours", "facial-style", map="true"),
-    RowPlan("facial-style-predicted", "Ours", "facial-style", map="predicted", run="facial-style"),
-    RowPlan("facial-style-none", "Ours, one region", "facial-style", merge="none"),
+    RowPlan("membrane", "Membrane (classical)", "membrane"),
 )
+"""Rows that learn nothing."""
+
+PRINTED = (
+    RowPlan("context-encoder", "CE", "context-encoder", start="blank"),
+    RowPlan("contextual-attention", "CA", "contextual-attention", start="blank"),
+    RowPlan("gated-conv", "DF2", "gated-conv", start="blank"),
+    RowPlan("facial-style", "Ours", "facial-style", "true", start="blank", options=dict(sorted(AS_PRINTED.items()))),
+)
+"""The four methods of the patent's table as they were printed: nothing in the hole, and each its own losses."""
+
+STARTED = (
+    RowPlan("context-encoder-membrane", "CE", "context-encoder", start="membrane"),
+    RowPlan("contextual-attention-membrane", "CA", "contextual-attention", start="membrane"),
+    RowPlan("gated-conv-membrane", "DF2", "gated-conv", start="membrane"),
+    RowPlan("facial-style-membrane", "Ours", "facial-style", "true", start="membrane"),
+    RowPlan("facial-style-membrane-guessed", "Ours", "facial-style", "predicted", start="membrane", guessed=True),
+    RowPlan("facial-style-membrane-none", "Ours, one region", "facial-style", merge="none", start="membrane"),
+)
+"""The same from the membrane; ours with the true map, with maps guessed in training and test, and without a map."""
+
+ROWS = (*CLASSICAL, *PRINTED, *STARTED)
 """Rows of the comparison table."""
 
 
-def _ours(key: str, title: str, seed: int = 0, **options: Any) -> RowPlan:
-    return RowPlan(key, title, "facial-style", "true", "regions", options, seed=seed)
+def _ours(key: str, title: str, seed: int = 0, start: str | None = None, **options: Any) -> RowPlan:
+    return RowPlan(key, title, "facial-style", "true", options=options, start=start, seed=seed)
 
 
 ABLATIONS = (
     _ours("default", "Default"),
     _ours("default-1", "Default, seed 1", 1),
     _ours("default-2", "Default, seed 2", 2),
+    _ours("start-blank", "Nothing in the hole (the patent)", start="blank"),
     _ours("fusion-local", "Local style only", fusion="local"),
     _ours("fusion-global", "Global style only", fusion="global"),
     _ours("fusion-fixed", "Fusion fixed at one half", fusion="fixed"),
     _ours("beta-literal", "Beta not masked (the letter)", mask_beta=False),
     _ours("norm-instance", "Plain instance normalisation", norm="instance"),
+    _ours("reading-r1", "Layer reading R1", reading="R1"),
     _ours("reading-r2", "Layer reading R2", reading="R2"),
     _ours("reading-r3", "Layer reading R3", reading="R3"),
     _ours("pooling-valid", "Styles of known pixels only", pooling="valid"),
@@ -94,7 +122,9 @@ ABLATIONS = (
     _ours("heads-separate", "Separate linear layers for local and global", heads="separate"),
     _ours("style-ups-3", "Styles pooled at full size (the patent)", style_ups=3),
     _ours("style-width-16", "Style network of width 16", style_width=16),
-    _ours("judge-composite", "Critic and features judge the composite", judge="composite"),
+    _ours("judge-raw", "Critic and features judge the raw output", judge="raw"),
+    _ours("l1-all", "L1 over all pixels", l1="all"),
+    _ours("style-250", "Style weight 250", style=250.0),
     _ours("no-style-loss", "No style loss", style=0.0),
     _ours("no-adversarial-loss", "No adversarial loss", adversarial=0.0),
     _ours("gan-hinge", "Hinge instead of RaGAN", gan="hinge"),
@@ -105,8 +135,12 @@ PLANS = {"table": ROWS, "ablations": ABLATIONS}
 
 
 def methods_of(rows: Sequence[RowPlan]) -> list[Method]:
-    """The methods of these rows, and the parser if a map is predicted."""
-    return [METHODS[row.method] for row in rows] + [PARSER] * any(row.map == "predicted" for row in rows)
+    """The methods of these rows, and the parser if a map is guessed."""
+    return [METHODS[row.method] for row in rows] + [PARSER] * _needs_parser(rows)
+
+
+def _needs_parser(rows: Sequence[RowPlan]) -> bool:
+    return any(row.map == "predicted" or row.guessed for row in rows)
 
 
 def is_default(row: RowPlan, preset: Preset) -> bool:
@@ -163,13 +197,11 @@ def _reproduce(
     rows = [row for row in rows if not is_default(row, preset)]
     if not rows:
         raise ConfigError("no row is left", "Choose other rows, or another preset")
-    configs = {
-        row.run or row.key: Config(row.method, preset, row.options, row.merge, seed + row.seed)
-        for row in rows
-        if METHODS[row.method].trained
-    }
-    if any(row.map == "predicted" for row in rows):
-        configs[PARSER.name] = Config(PARSER.name, preset, seed=seed)
+    configs = {PARSER.name: Config(PARSER.name, preset, seed=seed)} if _needs_parser(rows) else {}
+    guessed = {row.run or row.key for row in rows if row.guessed}
+    for row in rows:
+        if METHODS[row.method].trained:
+            configs[row.run or row.key] = row.config(preset, seed)
     inception = sha256_of_inception(sources.inception)
     faces, holes = sources.training(preset, cache, seed, progress=True)
     test = sources.test(preset, cache, seed, progress=True)
@@ -196,6 +228,7 @@ def _reproduce(
         for name, config in configs.items():
             path = train(
                 config, faces, holes, out / "runs" / name, backbone_weights=sources.weights, accelerator=device,
+                parser=out / "runs" / PARSER.name if name in guessed else None,
                 progress=bar.work(f"train {name}", preset.images, "images", training[name]),
             )  # fmt: skip
             network, _, about = load_generator(path)

@@ -13,6 +13,7 @@ from faceinpaint.comparison.records import METRICS, Record, Summary
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.errors import DataError
 from faceinpaint.files import write_text
+from faceinpaint.training.methods import AS_PRINTED as LOSSES_AS_PRINTED
 from faceinpaint.training.methods import METHODS
 
 AS_PRINTED: dict[str, tuple[str, str, str]] = {
@@ -81,9 +82,9 @@ def comparison(records: Sequence[Record], view: str = "composited") -> Table:
     with_fid = any(r.inception for r in records)
     fid_names = ["FID", "KID (x1000)"] if _published(records) else ["FD of the given network", "KID of it (x1000)"]
     headers = [
-        "Method", "Map", "PSNR as printed", "SSIM as printed", "FID as printed", *(m.title for m in METRICS.values()),
-        "FD-AlexNet", "KID-AlexNet (x1000)", *(fid_names if with_fid else []), "Parameters (M)", "GFLOPs",
-        "Images seen", "Training (min)",
+        "Method", "Start", "Map", "PSNR as printed", "SSIM as printed", "FID as printed",
+        *(m.title for m in METRICS.values()), "FD-AlexNet", "KID-AlexNet (x1000)", *(fid_names if with_fid else []),
+        "Parameters (M)", "GFLOPs", "Images seen", "Training (min)",
     ]  # fmt: skip
     # The patent's own row is the one that reads the true map, with no option changed; the others are ours to add.
     printed = {
@@ -91,7 +92,9 @@ def comparison(records: Sequence[Record], view: str = "composited") -> Table:
         for r in records
         if r.method in AS_PRINTED
         and (r.map == "true" or not METHODS[r.method].uses_map)
-        and not (r.training and r.training.options)
+        and r.training
+        and r.training.start == "blank"
+        and r.training.options in ({}, LOSSES_AS_PRINTED)
     }
     rows = []
     for r in records:
@@ -104,7 +107,8 @@ def comparison(records: Sequence[Record], view: str = "composited") -> Table:
         rows.append(
             (
                 r.title,
-                r.map or "-",
+                r.start or "-",
+                r.map_told,
                 *printed.get(r.key, ("", "", "")),
                 *(interval(images.get(name), name) for name in METRICS),
                 f"{sets.fd:.3f}",
@@ -124,7 +128,10 @@ def comparison(records: Sequence[Record], view: str = "composited") -> Table:
 def brief(records: Sequence[Record], view: str = "composited") -> Table:
     """The comparison without intervals and costs, narrow enough for a terminal."""
     whole = comparison(records, view)
-    wanted = ("Method", "Map", "PSNR as printed", "PSNR (dB)", "SSIM", "L1 (%)", "LPIPS", "FD-AlexNet", "Images seen")
+    wanted = (
+        "Method", "Start", "Map", "PSNR as printed", "PSNR (dB)", "SSIM", "L1 (%)", "LPIPS", "FD-AlexNet",
+        "Images seen",
+    )  # fmt: skip
     columns = [whole.headers.index(name) for name in wanted]
     rows = (tuple(row[i].partition(" [")[0] for i in columns) for row in whole.rows)
     headers = tuple(name.replace("PSNR as printed", "As printed") for name in wanted)
@@ -135,10 +142,17 @@ def by_bin(records: Sequence[Record], metric: str = "psnr", view: str = "composi
     """One metric for each bin of hole fraction."""
     _same_test(records)
     rows = (
-        (r.title, r.map or "-", *(interval(r.images[view].get(b, {}).get(metric), metric) for b in BIN_NAMES))
+        (
+            r.title,
+            r.start or "-",
+            r.map_told,
+            *(interval(r.images[view].get(b, {}).get(metric), metric) for b in BIN_NAMES),
+        )
         for r in records
     )
-    return Table(f"{METRICS[metric].title} by hole fraction, {view} output", ("Method", "Map", *BIN_NAMES), tuple(rows))
+    return Table(
+        f"{METRICS[metric].title} by hole fraction, {view} output", ("Method", "Start", "Map", *BIN_NAMES), tuple(rows)
+    )
 
 
 def interval(summary: Summary | None, metric: str) -> str:

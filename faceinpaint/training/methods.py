@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from faceinpaint.errors import ConfigError
-from faceinpaint.models.baselines import MeanFill, Telea
+from faceinpaint.models.baselines import MeanFill, Membrane, Telea
 from faceinpaint.models.context_encoder import ContextEncoder
 from faceinpaint.models.contextual_attention import ContextualAttention
 from faceinpaint.models.facial_style import FacialStyle
@@ -198,7 +198,7 @@ class Method:
         arguments = self.sizes(preset) | (options or {})
         if self.uses_map:
             arguments["n"] = n_regions(merge)
-        if preset.start == "blank":
+        if preset.start == "blank" or not self.trained:
             return self.generator(**arguments)
         return Started(self.generator(**arguments, from_start=True), preset.start)
 
@@ -210,6 +210,7 @@ METHODS = {
     for m in (
         Method("mean-fill", "Mean colour", MeanFill, lambda p: {}, trained=False),
         Method("telea", "Telea (classical)", Telea, lambda p: {}, trained=False),
+        Method("membrane", "Membrane (classical)", Membrane, lambda p: {}, trained=False),
         Method(
             "context-encoder", "CE", ContextEncoder,
             lambda p: {"size": p.size, "width": p.scaled(64), "bottleneck": p.scaled(4000)},
