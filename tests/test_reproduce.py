@@ -14,7 +14,17 @@ from rich.console import Console
 
 from faceinpaint.comparison import reproduce as module
 from faceinpaint.comparison.records import read_logs, read_records
-from faceinpaint.comparison.reproduce import ABLATIONS, PLANS, ROWS, RowPlan, is_default, reproduce
+from faceinpaint.comparison.reproduce import (
+    ABLATIONS,
+    CLASSICAL,
+    PLANS,
+    PRINTED,
+    ROWS,
+    STARTED,
+    RowPlan,
+    is_default,
+    reproduce,
+)
 from faceinpaint.comparison.table import comparison
 from faceinpaint.data.masks import drawn_test_holes
 from faceinpaint.data.pairs import TestSet, make_pairs, read_pairs, write_pairs
@@ -23,7 +33,7 @@ from faceinpaint.errors import CheckpointError, ConfigError, DataError, WeightsE
 from faceinpaint.files import sha256_of
 from faceinpaint.presets import PRESETS, Preset, preset
 from faceinpaint.training import train as training
-from faceinpaint.training.methods import METHODS
+from faceinpaint.training.methods import AS_PRINTED, METHODS
 from faceinpaint.training.run import Config
 
 
@@ -84,7 +94,7 @@ def test_every_row_is_trained_measured_and_shown(whole: tuple[Path, list[Path], 
     assert names[:7] == ["table.md", "table.csv", "table.html", *plots]
     assert all(path.parent == out for path in paths)
     assert {p.stem for p in (out / "records").iterdir()} == {row.key for row in ROWS} | {"parser", "logs"}
-    trained = {"context-encoder", "contextual-attention", "gated-conv", "facial-style", "facial-style-none", "parser"}
+    trained = {row.key for row in ROWS if row not in CLASSICAL} | {"parser"}
     assert {p.name for p in (out / "runs").iterdir()} == trained
     assert set(names[7:]) == {f"losses_{name}.svg" for name in trained}
     logs = read_logs([out / "records"])
@@ -109,14 +119,20 @@ def test_rows_are_trained_alike_and_never_on_what_they_are_tested_on(whole: tupl
     out = whole[0]
     found = {r.key: r.to_json() for r in read_records([out / "records"])}
     trained = [r["training"] for r in found.values() if r["training"]]
-    assert len(trained) == 6
+    assert len(trained) == len(PRINTED) + len(STARTED) == 10
     for about in trained:
         assert about["images"] == 8
         assert about["data"] == trained[0]["data"]
-        assert Config.from_dict(about["config"], out).preset == tiny()
-    assert found["facial-style"]["training"] == found["facial-style-predicted"]["training"]
-    assert found["facial-style-predicted"]["parser"]["config"]["method"] == "parser"
-    assert found["facial-style-none"]["training"]["config"]["merge"] == "none"
+    for plans, start in ((PRINTED, "blank"), (STARTED, "membrane")):
+        for row in plans:
+            about = found[row.key]["training"]
+            assert Config.from_dict(about["config"], out).preset == tiny(start=start)
+    guessed = found["facial-style-membrane-guessed"]
+    assert guessed["parser"]["config"]["method"] == "parser"
+    assert guessed["training"]["parser"]["sha256"] == guessed["parser"]["sha256"]  # the same in training and test
+    assert "parser" not in found["facial-style-membrane"]["training"]
+    assert found["facial-style-membrane-none"]["training"]["config"]["merge"] == "none"
+    assert found["facial-style"]["training"]["config"]["options"] == AS_PRINTED
     assert {pair.face_id for pair in read_pairs(out / "test_pairs.csv")} == {"toy-test-00000", "toy-test-00001"}
 
 
@@ -191,7 +207,7 @@ def test_with_more_images_every_run_goes_on_and_every_row_of_it_is_measured_agai
     trained = {name: json.loads((made / "records" / f"{name}.json").read_text()) for name in ("gated-conv", "parser")}
     run(made, preset=tiny(images=16))
     after = state(made)
-    fills = {"records/mean-fill.json", "records/telea.json"}
+    fills = {f"records/{row.key}.json" for row in CLASSICAL}
     records = {name for name in before if name.startswith("records/")}
     assert {name for name in records if after[name] != before[name]} == records - fills
     for name, old in trained.items():
@@ -247,10 +263,10 @@ def test_measured_with_another_parser_or_inception_rows_are_measured_again(
     assert again(None) == []  # what has FID is kept
     inception.write_bytes(b"another")
     assert again(inception) == every
-    path = made / "records" / "facial-style-predicted.json"
+    path = made / "records" / "facial-style-membrane-guessed.json"
     held = json.loads(path.read_text())
     path.write_text(json.dumps(held | {"parser": held["parser"] | {"sha256": "0" * 64}}))
-    assert again(inception) == ["facial-style-predicted"]
+    assert again(inception) == ["facial-style-membrane-guessed"]
     path = made / "records" / "parser.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"training": held["training"]}))
     again(inception)
@@ -265,7 +281,12 @@ def test_rows_that_are_the_default_of_the_preset_are_left_out(tmp_path: Path) ->
         name: {row.key for row in ABLATIONS if is_default(row, PRESETS[name])}
         for name in ("smoke", "cpu", "gpu", "paper")
     }
-    assert left == {"smoke": set(), "cpu": set(), "gpu": {"style-ups-3"}, "paper": {"style-ups-3", "heads-separate"}}
+    assert left == {
+        "smoke": {"reading-r1"},
+        "cpu": {"reading-r2"},
+        "gpu": {"reading-r1", "style-ups-3"},
+        "paper": {"reading-r1", "style-ups-3", "heads-separate"},
+    }
     assert not any(is_default(row, preset("gpu")) for row in ROWS)
     rows = [row for row in ABLATIONS if row.key in ("style-ups-3", "heads-separate")]
     _, shown = run(tmp_path / "out", rows=rows, preset=tiny(style_ups=3))

@@ -96,6 +96,9 @@ STARTED = (
 ROWS = (*CLASSICAL, *PRINTED, *STARTED)
 """Rows of the comparison table."""
 
+UNPLOTTED = {"mean-fill", *(row.key for row in PRINTED)}
+"""Rows of the table that its plots leave out: more than eight lines could not be told apart."""
+
 
 def _ours(key: str, title: str, seed: int = 0, start: str | None = None, **options: Any) -> RowPlan:
     return RowPlan(key, title, "facial-style", "true", options=options, start=start, seed=seed)
@@ -256,7 +259,7 @@ def _reproduce(
     if logs != before:
         write_json(out / "records" / LOGS, {"kind": "logs", "logs": logs})
     records = read_records([out / "records" / f"{row.key}.json" for row in rows])
-    paths = table.write(records, out) + write_plots(records, out, logs)
+    paths = table.write(records, out) + write_plots([r for r in records if r.key not in UNPLOTTED], out, logs)
     show(table.brief(records), console)
     return paths
 

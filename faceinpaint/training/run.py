@@ -196,9 +196,11 @@ def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
     """What keeps a run on file from being the one that is wanted, in words; empty if nothing does.
 
     Where a frozen network's weights were found does not matter, their sha256 does. Nor do settings that the method does
-    not read, nor that the run has fewer images: it can be taken further. Runs that keep no checksum of their pictures
-    are taken to be of the same ones.
+    not read, nor that the run has fewer images, or its parser had: both can be taken further. Runs that keep no checksum
+    of their pictures are taken to be of the same ones.
     """
+    if name == "parser" and _longer(held, wanted):
+        return []
     if isinstance(held, dict) and isinstance(wanted, dict):
         held, wanted = _decisive(held), _decisive(wanted)
         keys = list(wanted | held)
@@ -210,6 +212,13 @@ def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
     if name == "images" and isinstance(held, int) and isinstance(wanted, int) and held < wanted:
         return []
     return [f"{name} is {held!r} there, {wanted!r} here"]
+
+
+def _longer(held: Any, wanted: Any) -> bool:
+    """Whether a parser is the one of before, taken further."""
+    if not isinstance(held, dict) or not isinstance(wanted, dict) or differences(held.get("config"), wanted["config"]):
+        return False
+    return isinstance(held.get("images"), int) and held["images"] < wanted["images"]
 
 
 def _decisive(config: dict[str, Any]) -> dict[str, Any]:
