@@ -196,8 +196,8 @@ def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
     """What keeps a run on file from being the one that is wanted, in words; empty if nothing does.
 
     Where a frozen network's weights were found does not matter, their sha256 does. Nor do settings that the method does
-    not read, nor that the run has fewer images, or its parser had: both can be taken further. Runs that keep no checksum
-    of their pictures are taken to be of the same ones.
+    not read, nor that the run has fewer images, or its parser had: both can be taken further. Runs that keep no
+    checksum of their pictures are taken to be of the same ones.
     """
     if name == "parser" and _longer(held, wanted):
         return []
