@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from faceinpaint.comparison import reproduce as module
-from faceinpaint.comparison.records import read_logs, read_records
+from faceinpaint.comparison.records import Record, read_logs, read_records
 from faceinpaint.comparison.reproduce import (
     ABLATIONS,
     CLASSICAL,
@@ -243,11 +243,11 @@ def test_measured_with_another_parser_or_inception_rows_are_measured_again(
 ) -> None:
     asked: list[str] = []
 
-    def measured(row: Any, *arguments: Any, inception: Path | None, **named: Any) -> dict[str, Any]:
+    def measured(row: Any, *arguments: Any, inception: Path | None, **named: Any) -> Record:
         asked.append(row.key)
         held = json.loads((made / "records" / f"{row.key}.json").read_text())
         score = {"fid": 1.0, "kid": 1.0, "n": 12, "sha256": sha256_of(inception), "published": False}
-        return held | {"parser": row.parser_about, "inception": {"composited": score, "raw": score}}
+        return Record.from_json(held | {"parser": row.parser_about, "inception": {"composited": score, "raw": score}})
 
     def again(inception: Path | None) -> list[str]:
         asked.clear()
