@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         l1,
         lpips,
         psnr,
-        quantise,
         ssim,
     )
     from faceinpaint.models.context_encoder import ContextEncoder
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from faceinpaint.models.facial_style import FacialStyle, RegionNorm, RegionRepair, style_matrix, style_pool
     from faceinpaint.models.gated_conv import GatedConv
     from faceinpaint.models.parser import FaceParser
+    from faceinpaint.pixels import quantise
     from faceinpaint.repair.photograph import Repairer, inpaint
 
 __all__ = [
@@ -65,9 +65,10 @@ _HOMES = {
     "models.contextual_attention": ("ContextualAttention",),
     "models.gated_conv": ("GatedConv",),
     "models.parser": ("FaceParser",),
+    "pixels": ("quantise",),
     "metrics": (
         "FeatureStats", "bootstrap_interval", "fid_cleanfid", "frechet_distance", "frechet_features", "kid", "l1",
-        "lpips", "psnr", "quantise", "ssim",
+        "lpips", "psnr", "ssim",
     ),
 }  # fmt: skip
 

@@ -268,7 +268,7 @@ def evaluate(
             raise ConfigError("a run is measured at the preset that it was trained with", "Leave --preset out", run)
         network, config, about = load_generator(run)
         chosen = repairer(config, run)
-        reads = chosen.uses_map and config.merge != "none"
+        reads = config.reads_map
         seed = config.seed
         guess: tuple[Any, Any] = (None, None)
         if parser is not None:
@@ -326,27 +326,11 @@ def reproduce(
 
     Two of the ablations: `faceinpaint reproduce --rows ablations --only default --only no-style-loss --out out/style`
     """
-    from faceinpaint.comparison.reproduce import PLANS, methods_of, reproduce
+    from faceinpaint.comparison.reproduce import planned, reproduce, scaled
     from faceinpaint.data.sources import Sources
-    from faceinpaint.presets import preset as find
-    from faceinpaint.training.methods import SHARED
 
-    if rows not in PLANS:
-        raise ConfigError(f"unknown rows {rows!r}", f"Use one of {', '.join(PLANS)}")
-    keys = [row.key for row in PLANS[rows]]
-    for key in only or ():
-        if key not in keys:
-            raise ConfigError(f"no row of {rows} is called {key!r}", f"Use one of {', '.join(keys)}")
-    plan = [row for row in PLANS[rows] if not only or row.key in only]
+    plan, scale = planned(rows, only), scaled(preset, rows, **_pairs(settings))
     sources = Sources(faces, holes, order, _polarity(black_is_hole), pairs, weights, inception)
-    given = _pairs(settings)
-    scale = find(preset, **given)
-    # By all rows of the plan, not only those chosen here: rows of one table are made with the same settings.
-    used = methods_of(PLANS[rows])
-    for name in given:
-        if not any(method.reads(name) for method in used):
-            takes = dict.fromkeys(setting for method in used for setting in (*SHARED, *method.settings))
-            raise ConfigError(f"no row of {rows} reads the setting {name!r}", f"They read {', '.join(takes)}")
     with _resumable():
         paths = reproduce(
             scale, out, sources=sources, rows=plan, seed=seed, accelerator=_accelerator(device), cache=_kept(cache, out)

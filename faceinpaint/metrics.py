@@ -1,8 +1,8 @@
 """Image and set metrics of the comparison protocol.
 
-Images are uint8-rounded and given as float (or uint8) tensors (B, 3, H, W) in 0..255, see :func:`quantise`; image
-metrics return one value per image, (B,). A mean over images is left to the caller: PSNR is the mean of PSNRs, not
-the PSNR of a mean error. Everything is computed in float32 or float64, under autocast too.
+Images are uint8-rounded (:func:`~faceinpaint.pixels.quantise`) and given as float (or uint8) tensors (B, 3, H, W) in
+0..255; image metrics return one value per image, (B,). A mean over images is left to the caller: PSNR is the mean of
+PSNRs, not the PSNR of a mean error. Everything is computed in float32 or float64, under autocast too.
 
 Sources: the patent; Wang and others 2004 (SSIM); Zhang and others 2018 (LPIPS v0.1); Heusel and others 2017 (FID);
 Binkowski and others 2018 (KID); Parmar and others 2022 (clean-fid).
@@ -23,17 +23,14 @@ from torch import Tensor
 from faceinpaint.backbones import Backbone
 from faceinpaint.errors import DataError, WeightsError
 from faceinpaint.files import sha256_of
+from faceinpaint.pixels import from_bytes
+from faceinpaint.pixels import quantise as quantise  # what the metrics want their images to be
 
 L = 255.0
 """Dynamic range of a colour value."""
 C1 = (0.01 * L) ** 2
 C2 = (0.03 * L) ** 2
 C3 = C2 / 2
-
-
-def quantise(image: Tensor) -> Tensor:
-    """From [-1, 1] to whole numbers 0..255 as float32, what a picture file would hold."""
-    return ((image.float() + 1) * 127.5).round().clamp(0, 255)
 
 
 def _pair(image: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
@@ -217,7 +214,7 @@ def lpips(image: Tensor, reference: Tensor, backbone: Backbone) -> Tensor:
             "Use a file that also has lin0.weight, lin1.weight, ... of LPIPS v0.1",
         )
     with _float32(x.device):
-        of_x, of_y = backbone(x / 127.5 - 1), backbone(y / 127.5 - 1)
+        of_x, of_y = backbone(from_bytes(x)), backbone(from_bytes(y))
         total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         for tap, head in zip(backbone.taps, backbone.heads, strict=True):
             difference = (_unit(of_x[tap]) - _unit(of_y[tap])) ** 2
@@ -247,7 +244,7 @@ def frechet_features(images: Tensor, backbone: Backbone) -> Tensor:
     """
     deepest = backbone.taps[-1]
     with _float32(images.device):
-        return backbone(images.float() / 127.5 - 1, [deepest])[deepest].mean(dim=(2, 3))
+        return backbone(from_bytes(images.float()), [deepest])[deepest].mean(dim=(2, 3))
 
 
 class FeatureStats:

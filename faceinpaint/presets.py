@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faceinpaint.errors import ConfigError
+from faceinpaint.options import WORDS, Heads, Network, Precision, Reading, Start, StyleUps, judged
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Preset:
 
     name: str
     size: int = 64
-    start: str = "membrane"
+    start: Start = "membrane"
     faces: int = 512
     holes: int = 512
     pairs_per_bin: int = 8
@@ -58,16 +59,16 @@ class Preset:
     decay: float = 0.3
     ema: float = 0.99
     critic_steps: int = 1
-    reading: str = "R1"
+    reading: Reading = "R1"
     width: int = 16
     style_width: int = 8
-    style_ups: int = 2
-    heads: str = "shared"
+    style_ups: StyleUps = 2
+    heads: Heads = "shared"
     baseline_scale: float = 0.25
     critic_width: int = 16
     parser_width: int = 8
-    backbone: str = "squeezenet1_1"
-    precision: str = "32-true"
+    backbone: Network = "squeezenet1_1"
+    precision: Precision = "32-true"
     compile: bool = False
     checkpoint_every: int = 500
     sample_every: int = 1_000
@@ -106,13 +107,7 @@ Its paper prints 1, 0.1, 250, 0.1, its code divides the L1 by the hole's share o
 hole alone, on inputs in [0, 1] and other layers: its style term then weighs 7 to 16 times less against its L1 than 250
 does here."""
 
-CHOICES = {
-    "start": ("blank", "mean", "membrane"),
-    "reading": ("R1", "R2", "R3"),
-    "heads": ("separate", "shared"),
-    "backbone": ("vgg19", "squeezenet1_1"),
-    "precision": ("32-true", "bf16-mixed"),
-}
+CHOICES = {name: WORDS[name] for name in ("start", "reading", "heads", "backbone", "precision")}
 """What settings that are words may say."""
 
 
@@ -124,23 +119,17 @@ def preset(name: str, /, **changes: Any) -> Preset:
     """
     if name not in PRESETS:
         raise ConfigError(f"unknown preset {name!r}", f"Use one of {', '.join(PRESETS)}")
-    kinds = {f.name: type(getattr(PRESETS["smoke"], f.name)) for f in dataclasses.fields(Preset)}
+    known = [f.name for f in dataclasses.fields(Preset) if f.name != "name"]
     for field, value in changes.items():
-        if field not in kinds or field == "name":
-            raise ConfigError(f"unknown setting {field!r}", f"Settings of a preset are {', '.join(list(kinds)[1:])}")
-        kind = kinds[field]
+        if field not in known:
+            raise ConfigError(f"unknown setting {field!r}", f"Settings of a preset are {', '.join(known)}")
         if field == "lr" and value is None:
             continue
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            changes[field] = value = float(value) if abs(value) < 2**1023 else math.inf
-        if type(value) is not kind:
-            raise ConfigError(f"setting {field} is {value!r}", f"Give it a value of type {kind.__name__}")
-        if value not in CHOICES.get(field, (value,)):
-            raise ConfigError(f"setting {field} is {value!r}", f"Use one of {', '.join(CHOICES[field])}")
+        changes[field] = value = judged("setting", field, value, getattr(PRESETS["smoke"], field))
         if field in ("decay", "ema"):
             if not 0 <= value <= 1:
                 raise ConfigError(f"setting {field} is {value!r}", "Give it a number from 0 to 1")
-        elif kind in (int, float) and not 0 < value < math.inf:
+        elif type(value) in (int, float) and not 0 < value < math.inf:
             raise ConfigError(f"setting {field} is {value!r}", "Give it a positive number")
     made = dataclasses.replace(PRESETS[name], **changes)
     if made.size % 16 or made.size < 32:

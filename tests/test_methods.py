@@ -249,7 +249,7 @@ def test_options_out_of_range_are_refused() -> None:
     refused(ours, {"gan": "wgan"}, "option gan is 'wgan'", "ragan, hinge")
     refused(ours, {"judge": "both"}, "option judge is 'both'", "raw, composite")
     refused(ours, {"l1": "edge"}, "option l1 is 'edge'", "all, hole")
-    with pytest.raises(ConfigError, match="reading='R4'"):
+    with pytest.raises(ConfigError, match="reading is 'R4'"):
         ours.build(TINY, options=ours.split_options({"reading": "R4"})[0])
 
 

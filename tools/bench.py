@@ -47,6 +47,7 @@ from faceinpaint.models.gated_conv import GatedConv
 from faceinpaint.models.refinement import attention
 from faceinpaint.models.region_affine import RegionAffine
 from faceinpaint.models.start import within
+from faceinpaint.pixels import from_bytes
 from faceinpaint.presets import Preset, preset
 from faceinpaint.provenance import stamp
 from faceinpaint.regions import region_table, resize_regions
@@ -367,7 +368,7 @@ class _Files(torch.utils.data.Dataset):
         mask = mask.T if turn & 8 else mask
         regions = region_table()[label]
         return (
-            torch.from_numpy(image / np.float32(127.5) - 1),
+            from_bytes(torch.from_numpy(np.ascontiguousarray(image))),
             torch.from_numpy((mask > 127).astype(np.float32)[None]),
             torch.from_numpy(regions),
             torch.tensor(chance).view(1, 1, 1),

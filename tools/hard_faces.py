@@ -27,7 +27,7 @@ from faceinpaint import metrics  # noqa: E402
 from faceinpaint.data.sets import FaceSet, HoleSet  # noqa: E402
 from faceinpaint.data.sources import load_faces, load_holes  # noqa: E402
 from faceinpaint.files import write_json  # noqa: E402
-from faceinpaint.provenance import commit, versions  # noqa: E402
+from faceinpaint.provenance import stamp  # noqa: E402
 from faceinpaint.regions import CLASSES, merge_classes  # noqa: E402
 from faceinpaint.repair import trained  # noqa: E402
 from faceinpaint.repair.membrane import membrane  # noqa: E402
@@ -109,8 +109,7 @@ def main() -> None:
         "holes": holes.source,
         "size": size,
         "groups": groups,
-        "versions": versions(),
-        "commit": commit(),
+        **stamp(),
     }
     write_json(RECORD, record)
     print(f"\n{RECORD}")

@@ -25,8 +25,8 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("comparison", "show"), ("repair",)),
     (("training",),),
     (("data",), ("models",)),
-    (("backbones", "metrics", "losses", "presets", "regions", "weights"),),
-    (("files", "download", "progress", "provenance", "errors", "equations"),),
+    (("backbones", "metrics", "losses", "options", "presets", "regions", "weights"),),
+    (("files", "download", "pixels", "progress", "provenance", "errors", "equations"),),
 )
 """From the roof down. A room may import what stands on a floor below it, or beside it in its own flat (the names in one
 bracket); flats of one floor do not know each other."""

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from faceinpaint import metrics  # noqa: E402
 from faceinpaint.files import write_json  # noqa: E402
-from faceinpaint.provenance import commit, versions  # noqa: E402
+from faceinpaint.provenance import stamp  # noqa: E402
 from faceinpaint.repair import trained  # noqa: E402
 from faceinpaint.repair.membrane import membrane  # noqa: E402
 from faceinpaint.repair.photograph import Repairer  # noqa: E402
@@ -82,8 +82,7 @@ if __name__ == "__main__":
         "photograph": "skimage.data.astronaut (NASA, public domain), 512 x 512",
         **measure(),
         "tolerance": {"psnr": 0.3, "ssim": 0.01},
-        "versions": versions(),
-        "commit": commit(),
+        **stamp(),
     }
     write_json(RECORD, record)
     print(RECORD)

@@ -22,6 +22,7 @@ from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.data.pairs import check_pairs
 from faceinpaint.data.sources import Sources
 from faceinpaint.models import composite
+from faceinpaint.pixels import from_bytes
 from faceinpaint.presets import preset
 from faceinpaint.regions import merge_classes
 from faceinpaint.training.methods import METHODS
@@ -63,7 +64,7 @@ def picture(out: Path, path: Path) -> None:
     places = check_pairs(test.pairs, test.faces, test.holes)
     chosen = [next(i for i, p in enumerate(test.pairs) if p.bin == BIN_NAMES[b]) + b for b in (1, 3, 5)]
     image = torch.stack([torch.from_numpy(test.faces.images[places[i][0]].copy()) for i in chosen])
-    image = image.permute(0, 3, 1, 2).float() / 127.5 - 1
+    image = from_bytes(image.permute(0, 3, 1, 2))
     hole = torch.stack([torch.from_numpy(test.holes.holes[places[i][1]].copy()) for i in chosen])[:, None].float()
     labels = torch.stack([torch.from_numpy(test.faces.labels[places[i][0]].copy()) for i in chosen])
     columns = [("True", image), ("Damaged", torch.where(hole > 0, 1.0, image))]

@@ -40,6 +40,7 @@ from faceinpaint.data.pairs import TestSet, check_pairs
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.models import composite
 from faceinpaint.models.parser import parse
+from faceinpaint.pixels import from_bytes
 from faceinpaint.presets import Preset
 from faceinpaint.provenance import stamp
 from faceinpaint.regions import REGIONS, merge_classes
@@ -331,7 +332,7 @@ def _pictures(
             [test.holes.holes[h] for _, h in chosen],
         )
     )
-    return image.permute(0, 3, 1, 2).float() / 127.5 - 1, hole[:, None].float(), labels
+    return from_bytes(image.permute(0, 3, 1, 2)), hole[:, None].float(), labels
 
 
 def _summary(values: np.ndarray, faces: np.ndarray) -> Summary:

@@ -25,10 +25,10 @@ from faceinpaint.data.pairs import TestSet, check_pairs, read_pairs, write_pairs
 from faceinpaint.data.sources import Sources
 from faceinpaint.errors import ConfigError, WeightsError
 from faceinpaint.files import claimed, read_json, sha256_of, write_json
-from faceinpaint.presets import Preset
+from faceinpaint.presets import Preset, preset
 from faceinpaint.progress import Bar
 from faceinpaint.show import write_plots
-from faceinpaint.training.methods import AS_PRINTED, METHODS, PARSER, Method
+from faceinpaint.training.methods import AS_PRINTED, METHODS, PARSER, SHARED, Method
 from faceinpaint.training.run import Config, differences, load_generator, thinned_log
 from faceinpaint.training.train import train
 
@@ -144,6 +144,40 @@ def methods_of(rows: Sequence[RowPlan]) -> list[Method]:
 
 def _needs_parser(rows: Sequence[RowPlan]) -> bool:
     return any(row.map == "predicted" or row.guessed for row in rows)
+
+
+def planned(rows: str, only: Sequence[str] | None = None) -> list[RowPlan]:
+    """The rows of a plan, or some of them.
+
+    Args:
+        rows: name of a plan, of :data:`PLANS`.
+        only: keys of the rows that are wanted; all if nothing is said.
+
+    Raises:
+        ConfigError: there is no such plan, or no such row in it.
+    """
+    if rows not in PLANS:
+        raise ConfigError(f"unknown rows {rows!r}", f"Use one of {', '.join(PLANS)}")
+    keys = [row.key for row in PLANS[rows]]
+    for key in only or ():
+        if key not in keys:
+            raise ConfigError(f"no row of {rows} is called {key!r}", f"Use one of {', '.join(keys)}")
+    return [row for row in PLANS[rows] if not only or row.key in only]
+
+
+def scaled(name: str, rows: str, **settings: Any) -> Preset:
+    """A preset with fields replaced, each of which some row of a plan reads: rows of one table are made alike.
+
+    Raises:
+        ConfigError: the preset is unknown, a value cannot be used, or no row reads a setting.
+    """
+    made = preset(name, **settings)
+    used = methods_of(planned(rows))
+    for setting in settings:
+        if not any(method.reads(setting) for method in used):
+            takes = dict.fromkeys(name for method in used for name in (*SHARED, *method.settings))
+            raise ConfigError(f"no row of {rows} reads the setting {setting!r}", f"They read {', '.join(takes)}")
+    return made
 
 
 def is_default(row: RowPlan, preset: Preset) -> bool:

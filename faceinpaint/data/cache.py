@@ -98,7 +98,7 @@ def check_request(split: str, size: int) -> None:
     """Refuse an unknown split or a size that is not at least 16.
 
     Raises:
-        ConfigError: so.
+        ConfigError: the split is unknown, or the size below 16.
     """
     if split not in SPLITS:
         raise ConfigError(f"unknown split {split!r}", f"Use one of {', '.join(SPLITS)}")
@@ -476,7 +476,7 @@ def check_loaded(meta: dict[str, Any], folder: Path, split: str, size: int, **st
         stated: entries that must agree, such as the class order; None if nothing is said of them.
 
     Raises:
-        DataError: so.
+        DataError: the cache is another one, and in what.
     """
     for key, asked in (("size", size), ("split", split)):
         if meta.get(key) != asked:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from faceinpaint.models import Output
 from faceinpaint.models.start import membrane
+from faceinpaint.pixels import from_bytes, to_bytes
 
 
 class MeanFill(nn.Module):
@@ -43,11 +44,11 @@ class Telea(nn.Module):
         """Image (B, 3, H, W) in [-1, 1] and hole mask (B, 1, H, W), 1 = hole -> the filled image, 8 bits deep."""
         import cv2  # only this row needs it
 
-        pixels = ((image.permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+        pixels = to_bytes(image.permute(0, 2, 3, 1)).cpu().numpy()
         holes = (hole[:, 0] > 0.5).byte().cpu().numpy()
         filled = [
             cv2.inpaint(p, h, self.radius, cv2.INPAINT_TELEA) if not h.all() else np.full_like(p, 128)
             for p, h in zip(pixels * (1 - holes[..., None]), holes, strict=True)
         ]
         out = torch.from_numpy(np.stack(filled)).to(image.device).permute(0, 3, 1, 2)
-        return Output(out.to(image.dtype) / 127.5 - 1)
+        return Output(from_bytes(out.to(image.dtype)))

@@ -18,21 +18,17 @@ EdgeConnect (Nazeri et al., 2019).
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceinpaint.errors import ConfigError
 from faceinpaint.models import Output, check_halvings
 from faceinpaint.models.region_affine import RegionAffine, region_affine
+from faceinpaint.options import Fusion, Heads, Norm, Other, Pooling, Reading, Statistics, StyleUps, check_word
 from faceinpaint.regions import REGIONS, damaged_regions, resize_regions
 
 STYLE_DIM = 256
 """Rows of the style matrix."""
-
-LayerReading = Literal["R1", "R2", "R3"]
 
 # The patent counts 5 encoder layers of "stride 1" and 4 upsamplings, but 5 upsampling equations. Each reading gives
 # up one of the statements: R1 keeps the counts (the first layer is the one of stride 1), R2 keeps the equations
@@ -73,7 +69,7 @@ class StyleExtractNet(nn.Module):
         ups: 3 as in the patent; 2 pools the styles one scale earlier and saves most of the cost at small widths.
     """
 
-    def __init__(self, width: int = 64, reading: LayerReading = "R1", ups: int = 3) -> None:
+    def __init__(self, width: int = 64, reading: Reading = "R1", ups: int = 3) -> None:
         super().__init__()
         widths = (width, 2 * width, 4 * width, 4 * width)
         self.down = nn.Sequential(
@@ -163,7 +159,9 @@ class AdaptiveFusion(nn.Module):
         heads: "separate" linear layers for the local and the global style, or one "shared" by both.
     """
 
-    def __init__(self, channels: int, n: int = len(REGIONS), fusion: str = "learned", heads: str = "separate") -> None:
+    def __init__(
+        self, channels: int, n: int = len(REGIONS), fusion: Fusion = "learned", heads: Heads = "separate"
+    ) -> None:
         super().__init__()
         self.fusion, self.heads = fusion, heads
         # Factor 0 is gamma, factor 1 is beta. One linear layer for each region: (2, n, 256, channels).
@@ -206,7 +204,7 @@ class Encoder(nn.Module):
         reading: layer reading, see ``ENCODER_STRIDES``.
     """
 
-    def __init__(self, inputs: int, widths: tuple[int, ...], reading: LayerReading = "R1") -> None:
+    def __init__(self, inputs: int, widths: tuple[int, ...], reading: Reading = "R1") -> None:
         super().__init__()
         self.layers = nn.ModuleList(
             down(i, o, s) for i, o, s in zip((inputs, *widths), widths, ENCODER_STRIDES[reading], strict=False)
@@ -246,8 +244,8 @@ class RegionNorm(nn.Module):
     """
 
     def __init__(
-        self, channels: int, n: int = len(REGIONS), *, mask_beta: bool = True, other: str = "pass",
-        statistics: str = "whole", affine: bool = True, fusion: str = "learned", heads: str = "separate",
+        self, channels: int, n: int = len(REGIONS), *, mask_beta: bool = True, other: Other = "pass",
+        statistics: Statistics = "whole", affine: bool = True, fusion: Fusion = "learned", heads: Heads = "separate",
     ) -> None:  # fmt: skip
         super().__init__()
         self.mask_beta, self.other, self.statistics = mask_beta, other, statistics
@@ -329,7 +327,7 @@ class Decoder(nn.Module):
     convolution, since nothing is left to upsample.
     """
 
-    def __init__(self, widths: tuple[int, ...], reading: LayerReading = "R1", bounded: bool = True) -> None:
+    def __init__(self, widths: tuple[int, ...], reading: Reading = "R1", bounded: bool = True) -> None:
         super().__init__()
         self.bounded = bounded
         w1, w2, w3, w4, wm = widths
@@ -376,23 +374,18 @@ class FacialStyle(nn.Module):
     """
 
     def __init__(
-        self, width: int = 64, *, style_width: int | None = None, style_ups: int = 3, n: int = len(REGIONS),
-        reading: LayerReading = "R1", mask_channel: bool = True, pooling: str = "all", other: str = "pass",
-        norm: str = "region", mask_beta: bool = True, statistics: str = "whole", fusion: str = "learned",
-        heads: str = "separate", from_start: bool = False,
+        self, width: int = 64, *, style_width: int | None = None, style_ups: StyleUps = 3, n: int = len(REGIONS),
+        reading: Reading = "R1", mask_channel: bool = True, pooling: Pooling = "all", other: Other = "pass",
+        norm: Norm = "region", mask_beta: bool = True, statistics: Statistics = "whole", fusion: Fusion = "learned",
+        heads: Heads = "separate", from_start: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        for name, value, allowed in (
-            ("reading", reading, ENCODER_STRIDES), ("pooling", pooling, ("all", "valid")),
-            ("other", other, ("pass", "zero", "own")), ("norm", norm, ("region", "instance")),
-            ("statistics", statistics, ("whole", "valid")), ("style_ups", style_ups, (2, 3)),
-            ("fusion", fusion, ("learned", "fixed", "local", "global")), ("heads", heads, ("separate", "shared")),
-        ):  # fmt: skip
-            if value not in allowed:
-                raise ConfigError(
-                    f"facial-style option {name}={value!r} is unknown",
-                    f"Use one of {', '.join(map(str, allowed))}",
-                )
+        words = {
+            "reading": reading, "pooling": pooling, "other": other, "norm": norm, "statistics": statistics,
+            "style_ups": style_ups, "fusion": fusion, "heads": heads,
+        }  # fmt: skip
+        for name, value in words.items():
+            check_word("facial-style option", name, value)
         self.n, self.mask_channel, self.pooling, self.other = n, mask_channel, pooling, other
         self.from_start = from_start
         self.halvings = ENCODER_STRIDES[reading].count(2)

@@ -23,6 +23,7 @@ from faceinpaint.files import replacing
 from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.models.parser import parse
 from faceinpaint.models.start import Started, within
+from faceinpaint.pixels import from_bytes, to_bytes
 from faceinpaint.regions import REGION_COLOURS, merge_classes, to_official
 from faceinpaint.repair import trained
 from faceinpaint.repair.framing import Box, Frame, check_box, check_frame, find_faces, owners
@@ -97,7 +98,8 @@ class Repairer:
     ) -> None:  # fmt: skip
         self.about, self.device, self.config = about, device, config
         self.generator = generator.to(device)
-        self.reads_map = repairer(config, about).uses_map and config.merge != "none"
+        repairer(config, about)
+        self.reads_map = config.reads_map
         self.parser, self.parser_size = None, config.preset.size
         if parser is not None and self.reads_map:
             network, how = parser
@@ -182,7 +184,7 @@ class Repairer:
         out = self.generator(image, mask, regions).image[0].float()
         if not out.isfinite().all():
             raise DataError("the generator gives values that are not finite", "Use other weights")
-        output = ((out.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+        output = to_bytes(out).permute(1, 2, 0).cpu().numpy()
         return Face(
             frame, box, np.rint(small).astype(np.uint8), small_hole.astype(np.uint8),
             regions[0].cpu().numpy() if self.reads_map else None, output,
@@ -203,7 +205,7 @@ class Repairer:
         return network.styles(seen, hole, torch.from_numpy(face.regions)[None].to(self.device))[0].float().cpu()
 
     def _tensors(self, small: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
-        image = torch.from_numpy(small).permute(2, 0, 1)[None] / 127.5 - 1
+        image = from_bytes(torch.from_numpy(small).permute(2, 0, 1)[None])
         return image.to(self.device), torch.from_numpy(hole.astype(np.float32))[None, None].to(self.device)
 
 

@@ -202,7 +202,7 @@ def check_format(path: Path, photo: Photograph | None = None) -> None:
     """Refuse a file name that asks for a format in which known pixels would not come back bit for bit.
 
     Raises:
-        ConfigError: so.
+        ConfigError: the format would change known pixels.
     """
     if path.suffix.lower() not in (".png", ".webp"):
         raise ConfigError("known pixels would not survive this format", "Name a .png or .webp file", path)

@@ -271,7 +271,8 @@ def add(
         raise ConfigError(f"{name!r} cannot be the name of a folder", "Use letters, digits and hyphens")
     found = find(run, parser)
     _, config, _ = load_generator(found.generator)
-    reads_map = repairer(config, found.generator).uses_map and config.merge != "none"
+    repairer(config, found.generator)
+    reads_map = config.reads_map
     if reads_map and found.parser is None:
         raise ConfigError("this generator reads a parsing map, and no parser is named", "Name its parser", run)
     sources = {"generator": found.generator}

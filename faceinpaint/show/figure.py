@@ -15,6 +15,7 @@ from PIL import Image
 
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.files import write_text
+from faceinpaint.pixels import to_bytes
 from faceinpaint.regions import REGION_COLOURS, REGIONS
 
 OTHER_AND_REGIONS = ("other", *REGIONS)
@@ -103,7 +104,7 @@ def pixels(picture: Any) -> np.ndarray:
         x = x.reshape(x.shape[-3:]) if x.ndim > 3 and set(x.shape[:-3]) == {1} else x
         if x.ndim != 3 or x.shape[0] not in (1, 3):
             raise DataError(f"a tensor of shape {tuple(picture.shape)} is not one picture", "Give (3, H, W) in [-1, 1]")
-        x = ((np.clip(x, -1, 1) + 1) * 127.5).round().astype(np.uint8).transpose(1, 2, 0)
+        x = to_bytes(torch.from_numpy(x)).numpy().transpose(1, 2, 0)
         return np.repeat(x, 3, axis=2) if x.shape[2] == 1 else x
     x = np.asarray(picture)
     if x.ndim != 3 or x.shape[2] != 3 or x.dtype != np.uint8:

@@ -9,6 +9,7 @@ import torch
 
 from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.errors import ConfigError, DataError
+from faceinpaint.pixels import from_bytes
 from faceinpaint.regions import CLASSES, MIRRORED, region_table
 from faceinpaint.training.objectives import Batch
 
@@ -89,7 +90,7 @@ class Feed:
         for bit, turned in ((2, lambda h: h.flip(-1)), (4, lambda h: h.flip(-2)), (8, lambda h: h.transpose(-1, -2))):
             hole = torch.where((turns & bit).bool()[:, None, None, None], turned(hole), hole)
         return Batch(
-            image.to(torch.float32).div_(127.5).sub_(1),
+            from_bytes(image),
             hole.to(torch.float32),
             self.tables[mirror.long()[:, None, None], label.long()],
             chance[:, None, None, None],

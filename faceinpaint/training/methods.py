@@ -23,6 +23,7 @@ from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.models.gated_conv import GatedConv
 from faceinpaint.models.parser import FaceParser
 from faceinpaint.models.start import Started
+from faceinpaint.options import judged
 from faceinpaint.presets import LAMBDAS, Preset
 from faceinpaint.regions import n_regions
 
@@ -34,10 +35,6 @@ SHARED = (
     "checkpoint_every", "sample_every",
 )  # fmt: skip
 """Settings of a preset that every method reads; the others are read by those that name them."""
-
-WORDS = {"gan": ("ragan", "hinge"), "judge": ("raw", "composite"), "l1": ("all", "hole")}
-"""What loss options that are words may say: which adversarial loss; whether critic and feature network judge the
-generator's raw output or the photograph with its hole filled; over which pixels the reconstruction loss is taken."""
 
 AS_PRINTED = {"reconstruction": 1.0, "style": 250.0, "judge": "raw", "l1": "all"}
 """Loss options of the patent's method as the patent has it, where the default is another: the raw output is judged, all
@@ -142,7 +139,7 @@ class Method:
             options: arguments of the generator that differ from the preset's.
 
         Raises:
-            ConfigError: so.
+            ConfigError: they do not, and the sizes that they take.
         """
         sides = self.sides(options)
         if size not in sides:
@@ -169,14 +166,8 @@ class Method:
                 known = ", ".join([*of_model, *self.options]) or "none"
                 raise ConfigError(f"{self.name} has no option {name!r}", f"Its options are: {known}")
             default = self.options[name] if name in self.options else of_model[name]
-            kind = int if default is None else type(default)
-            if kind is float and type(value) is int:
-                value = float(value) if abs(value) < 2**1023 else math.inf
+            value = judged(f"{self.name} option", name, value, default)
             problem = f"{self.name} option {name} is {value!r}"
-            if type(value) is not kind and (value is not None or default is not None):
-                raise ConfigError(problem, f"Give it a value of type {kind.__name__}")
-            if value not in WORDS.get(name, (value,)):
-                raise ConfigError(problem, f"Use one of {', '.join(WORDS[name])}")
             if type(value) is int and value < 1:
                 raise ConfigError(problem, "Give it a positive number")
             if type(value) is float and not 0 <= value < math.inf:

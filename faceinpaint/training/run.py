@@ -74,6 +74,11 @@ class Config:
         except ConfigError as error:
             raise ConfigError(error.problem, error.remedy, path) from None
 
+    @property
+    def reads_map(self) -> bool:
+        """Whether the generator looks at a parsing map that somebody has to give."""
+        return method(self.method).uses_map and self.merge != "none"
+
     def generator(self) -> nn.Module:
         """The generator with fresh weights; the same ones for the same seed."""
         chosen = method(self.method)
@@ -137,7 +142,7 @@ def check_merge(parser: Config, generator: Config, path: str | Path | None = Non
         path: of the parser, to be named.
 
     Raises:
-        ConfigError: so.
+        ConfigError: the parser tells other regions apart.
     """
     if parser.merge != generator.merge:
         raise ConfigError(

@@ -30,6 +30,7 @@ from faceinpaint.errors import CheckpointError, TrainingError
 from faceinpaint.files import claimed, write_text
 from faceinpaint.models import composite
 from faceinpaint.models.parser import parse
+from faceinpaint.pixels import to_bytes
 from faceinpaint.provenance import stamp
 from faceinpaint.training.feed import Feed
 from faceinpaint.training.methods import Method, method
@@ -338,7 +339,7 @@ class _Run:
         if output.shape == batch.image.shape:
             columns += [output, composite(output, batch.image, batch.hole)]
         rows = torch.cat([torch.cat(list(c), dim=1) for c in columns], dim=2)
-        return ((rows.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+        return to_bytes(rows).permute(1, 2, 0).cpu().numpy()
 
     # --- checkpoints
 
