@@ -25,6 +25,7 @@ from faceinpaint.data.pairs import TestSet, check_pairs, read_pairs, write_pairs
 from faceinpaint.data.sources import Sources
 from faceinpaint.errors import ConfigError, WeightsError
 from faceinpaint.files import claimed, read_json, sha256_of, write_json
+from faceinpaint.options import Start
 from faceinpaint.presets import Preset, preset
 from faceinpaint.progress import Bar
 from faceinpaint.show import write_plots
@@ -57,7 +58,7 @@ class RowPlan:
     map: Map | None = None
     merge: str = "regions"
     options: dict[str, Any] = field(default_factory=dict)
-    start: str | None = None
+    start: Start | None = None
     guessed: bool = False
     run: str | None = None
     seed: int = 0
