@@ -245,42 +245,17 @@ def evaluate(
     Without the oracle: `faceinpaint evaluate runs/ours --parser runs/parser --out out/ours-predicted.json`
     """
     from faceinpaint.backbones import load_backbone
-    from faceinpaint.comparison.evaluate import Row, evaluate
+    from faceinpaint.comparison.evaluate import evaluate, row_of
     from faceinpaint.comparison.reproduce import sha256_of_inception
     from faceinpaint.comparison.table import interval
     from faceinpaint.data.sources import Sources
     from faceinpaint.files import write_json
-    from faceinpaint.presets import preset as find
-    from faceinpaint.training.methods import METHODS
-    from faceinpaint.training.run import check_merge, load_generator, load_parser, repairer
+    from faceinpaint.weights import check_out
 
     accelerator = _accelerator(device)  # before anything is read, as all that can be refused at once
-    _check_out(out, run)
+    check_out(out, run)
     sha256_of_inception(inception)
-    chosen = METHODS.get(run)
-    if chosen is not None and not chosen.trained:
-        if parser is not None:
-            raise ConfigError(f"{run} looks at no parsing map", "Leave --parser out")
-        row = Row(run, chosen.title, run, chosen.generator(), find(preset or "smoke"))
-        seed = 0
-    else:
-        if preset is not None:
-            raise ConfigError("a run is measured at the preset that it was trained with", "Leave --preset out", run)
-        network, config, about = load_generator(run)
-        chosen = repairer(config, run)
-        reads = config.reads_map
-        seed = config.seed
-        guess: tuple[Any, Any] = (None, None)
-        if parser is not None:
-            if not reads:
-                raise ConfigError("these weights look at no parsing map", "Leave --parser out", run)
-            tool, how, told = load_parser(parser)
-            check_merge(how, config, parser)
-            guess = tool, told
-        row = Row(
-            out.stem, chosen.title, chosen.name, network, config.preset, config.merge,
-            ("predicted" if parser else "true") if reads else None, about, *guess,
-        )  # fmt: skip
+    row, seed = row_of(run, out.stem, preset, parser)
     sources = Sources(faces, holes, order, _polarity(black_is_hole), pairs, weights, inception)
     test = sources.test(row.preset, _kept(cache, out.parent), seed, progress=True)
     sources.remark()
@@ -358,8 +333,7 @@ def table(
     records = read_records(places)
     show(table.brief(records, view), Console())
     if out is not None:
-        paths = table.write(records, out) + write_plots(records, out, read_logs(places))
-        print("\n".join(map(str, paths)))
+        print(*table.write(records, out), *write_plots(records, out, read_logs(places)), sep="\n")
 
 
 @app.command()
@@ -520,38 +494,22 @@ def weights_add(
 def export(
     source: Annotated[Path, typer.Argument(metavar="RUN_OR_WEIGHTS", help="Folder of a run, or its safetensors file.")],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
-    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format so far; to be named.")] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format so far, named or not.")] = False,
     half: Annotated[bool, typer.Option("--half", help="Weights in 16 bits: half the size.")] = False,
 ) -> None:
     """Write a trained generator or parser as an ONNX file, which runs without Python, in a browser for one.
 
     Example: `faceinpaint export runs/ours --onnx --half --out generator.onnx`
     """
-    if not onnx:
-        raise ConfigError("no format is named", "Add --onnx")
     from faceinpaint.repair.export import export_onnx
+    from faceinpaint.weights import check_out
 
-    _check_out(out, source)
+    check_out(out, source)
     written = export_onnx(source, out, half=half)
     print(f"{written['method']} at {written['size']}x{written['size']}, {out.stat().st_size / 1e6:.1f} MB -> {out}")
 
 
 # --- helpers --------------------------------------------------------------------------------------------------------
-
-
-def _check_out(out: Path, run: str | Path | None = None) -> None:
-    """Refuse, before minutes of work, a file that cannot be written after it, or that belongs to the run itself."""
-    from faceinpaint.weights import trained_file
-
-    if out.exists() and not out.is_file():
-        raise ConfigError("it is there and is not a plain file", "Name another file", out)
-    if run is not None:
-        own = trained_file(run)
-        if out.resolve() in (own.resolve(), own.with_suffix(".json").resolve()):
-            raise ConfigError("the result would replace the weights that it is made from", "Name another file", out)
-    there = next(folder for folder in out.absolute().parents if folder.exists())
-    if not os.access(there, os.W_OK):
-        raise ConfigError("nothing may be written there", "Mend its permissions, or name another folder", there)
 
 
 def _kept(cache: Path | None, beside: Path) -> Path:

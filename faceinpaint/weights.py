@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from faceinpaint.errors import CheckpointError
+from faceinpaint.errors import CheckpointError, ConfigError
 from faceinpaint.files import read_json, replacing, sha256_of, write_json
 
 
@@ -50,6 +51,23 @@ def trained_file(place: str | Path) -> Path:
     """Where trained weights lie: ``generator.safetensors`` if a run's folder is named, a file as it is."""
     place = Path(place)
     return place / "generator.safetensors" if place.is_dir() else place
+
+
+def check_out(out: Path, run: str | Path | None = None) -> None:
+    """Refuse, before minutes of work, a file that cannot be written after it, or that belongs to the run itself.
+
+    Raises:
+        ConfigError: it cannot be written, or it does.
+    """
+    if out.exists() and not out.is_file():
+        raise ConfigError("it is there and is not a plain file", "Name another file", out)
+    if run is not None:
+        own = trained_file(run)
+        if out.resolve() in (own.resolve(), own.with_suffix(".json").resolve()):
+            raise ConfigError("the result would replace the weights that it is made from", "Name another file", out)
+    there = next(folder for folder in out.absolute().parents if folder.exists())
+    if not os.access(there, os.W_OK):
+        raise ConfigError("nothing may be written there", "Mend its permissions, or name another folder", there)
 
 
 def fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

@@ -66,6 +66,26 @@ def test_an_arrow_against_the_law_is_seen_wherever_it_stands(
     assert said[0].startswith(problem)
 
 
+def test_the_picture_in_the_contributors_guide_is_that_of_the_imports() -> None:
+    page = house.PAGE.read_text(encoding="utf-8")
+    assert house.with_picture(page, house.picture(house.arrows())) == page, "python tools/house.py --draw"
+
+
+def test_no_file_and_no_function_is_too_long_to_be_read() -> None:
+    """The drawn faces are one long drawing. A command's options and its help are its manual, and are not counted."""
+    for path in sorted((ROOT / "faceinpaint").rglob("*.py")):
+        if path.name == "toy.py":
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= LONGEST_FILE, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+                first = node.body[0].lineno if path.name == "cli.py" else node.lineno
+                if path.name == "cli.py" and ast.get_docstring(node) and len(node.body) > 1:
+                    first = node.body[1].lineno
+                assert node.end_lineno - first < LONGEST_FUNCTION, f"{path}: {node.name}"
+
+
 def test_a_room_that_the_law_does_not_know_is_named() -> None:
     with pytest.raises(KeyError, match="attic has no place"):
         house.problems({"attic.trunk": {"errors"}})

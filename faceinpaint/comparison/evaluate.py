@@ -41,9 +41,11 @@ from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.models import composite
 from faceinpaint.models.parser import parse
 from faceinpaint.pixels import from_bytes
-from faceinpaint.presets import Preset
+from faceinpaint.presets import Preset, preset
 from faceinpaint.provenance import stamp
 from faceinpaint.regions import REGIONS, merge_classes
+from faceinpaint.training.methods import METHODS
+from faceinpaint.training.run import check_merge, load_generator, load_parser, repairer
 
 PER_IMAGE = ("psnr", "ssim", "l1", "lpips", "psnr_hole", "l1_hole")
 """Measured on each picture, composited and raw; the last two on hole pixels only."""
@@ -78,6 +80,40 @@ class Row:
     about: dict[str, Any] | None = None
     parser: nn.Module | None = None
     parser_about: dict[str, Any] | None = None
+
+
+def row_of(run: str, key: str, scale: str | None = None, parser: str | Path | None = None) -> tuple[Row, int]:
+    """The row of a fill that learns nothing, or of a trained generator, and the seed that goes with it.
+
+    Args:
+        run: "mean-fill", "telea" or another fill; or the weights of a generator.
+        key: of the record; that of a fill is its name.
+        scale: name of a preset, for a fill; a run has its own.
+        parser: weights of a parser: measure with the map that it predicts, not with the true one.
+
+    Raises:
+        ConfigError: preset or parser do not go with it.
+        CheckpointError: the weights cannot be used.
+    """
+    fill = METHODS.get(run)
+    if fill is not None and not fill.trained:
+        if parser is not None:
+            raise ConfigError(f"{run} looks at no parsing map", "Leave --parser out")
+        return Row(run, fill.title, run, fill.generator(), preset(scale or "smoke")), 0
+    if scale is not None:
+        raise ConfigError("a run is measured at the preset that it was trained with", "Leave --preset out", run)
+    network, config, about = load_generator(run)
+    chosen = repairer(config, run)
+    guess: tuple[Any, Any] = (None, None)
+    if parser is not None:
+        if not config.reads_map:
+            raise ConfigError("these weights look at no parsing map", "Leave --parser out", run)
+        tool, how, told = load_parser(parser)
+        check_merge(how, config, parser)
+        guess = tool, told
+    seen: Map | None = ("predicted" if parser else "true") if config.reads_map else None
+    row = Row(key, chosen.title, chosen.name, network, config.preset, config.merge, seen, about, *guess)
+    return row, config.seed
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -22,6 +22,7 @@ from faceinpaint.comparison import table
 from faceinpaint.comparison.evaluate import Row, count_flops, evaluate, evaluate_parser
 from faceinpaint.comparison.records import LOGS, Map, read_logs, read_records
 from faceinpaint.data.pairs import TestSet, check_pairs, read_pairs, write_pairs
+from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.data.sources import Sources
 from faceinpaint.errors import ConfigError, WeightsError
 from faceinpaint.files import claimed, read_json, sha256_of, write_json
@@ -101,7 +102,7 @@ UNPLOTTED = {row.key for row in PRINTED}
 """Rows of the table that its plots leave out: more than nine lines could not be told apart."""
 
 
-def _ours(key: str, title: str, seed: int = 0, start: str | None = None, **options: Any) -> RowPlan:
+def _ours(key: str, title: str, seed: int = 0, start: Start | None = None, **options: Any) -> RowPlan:
     return RowPlan(key, title, "facial-style", "true", options=options, start=start, seed=seed)
 
 
@@ -228,31 +229,14 @@ def _reproduce(
     """What :func:`reproduce` does once the folder is its own."""
     device = "cuda" if accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available() else "cpu"
     (out / "records").mkdir(exist_ok=True)
-    console.print(f"[bold]{preset.name}[/] preset: {preset.size}x{preset.size}, {preset.images:,} images a method")
-    for row in rows:
-        if is_default(row, preset):
-            console.print(f"left out: {row.key}, which is the default at this preset", highlight=False)
-    rows = [row for row in rows if not is_default(row, preset)]
-    if not rows:
-        raise ConfigError("no row is left", "Choose other rows, or another preset")
+    rows = _left(rows, preset, console)
     configs = {PARSER.name: Config(PARSER.name, preset, seed=seed)} if _needs_parser(rows) else {}
     guessed = {row.run or row.key for row in rows if row.guessed}
     for row in rows:
         if METHODS[row.method].trained:
             configs[row.run or row.key] = row.config(preset, seed)
     inception = sha256_of_inception(sources.inception)
-    faces, holes = sources.training(preset, cache, seed, progress=True)
-    test = sources.test(preset, cache, seed, progress=True)
-    check_pairs(test.pairs, test.faces, test.holes)  # before hours of training, not after
-    if twice := set(faces.sha256) & set(test.faces.sha256):
-        log.warning(
-            "%d of the test faces are trained on as well: every network may know them. Part the pictures anew, and "
-            "prepare them again.", len(twice),
-        )  # fmt: skip
-    kept = out / "test_pairs.csv"
-    if kept.exists() and read_pairs(kept) != list(test.pairs):
-        raise ConfigError("the folder has other test pairs", "Choose another output folder, or delete this one", kept)
-    write_pairs(kept, test.pairs)
+    faces, holes, test = _pictures(preset, out, sources, seed, cache)
     lpips = load_backbone("alexnet", sources.weights)
     console.print(f"{faces.source}: {len(faces):,} to train on; {test.faces.source}: {len(test.pairs):,} test pairs")
 
@@ -297,6 +281,44 @@ def _reproduce(
     paths = table.write(records, out) + write_plots([r for r in records if r.key not in UNPLOTTED], out, logs)
     show(table.brief(records), console)
     return paths
+
+
+def _left(rows: Sequence[RowPlan], preset: Preset, console: Console) -> list[RowPlan]:
+    """The rows that the preset does not make the same as the default; those that it does are named.
+
+    Raises:
+        ConfigError: none is left.
+    """
+    console.print(f"[bold]{preset.name}[/] preset: {preset.size}x{preset.size}, {preset.images:,} images a method")
+    for row in rows:
+        if is_default(row, preset):
+            console.print(f"left out: {row.key}, which is the default at this preset", highlight=False)
+    left = [row for row in rows if not is_default(row, preset)]
+    if not left:
+        raise ConfigError("no row is left", "Choose other rows, or another preset")
+    return left
+
+
+def _pictures(preset: Preset, out: Path, sources: Sources, seed: int, cache: Path) -> tuple[FaceSet, HoleSet, TestSet]:
+    """Training faces and holes, and the test, whose pairs are kept in ``out``.
+
+    Raises:
+        ConfigError: the folder has other test pairs.
+        DataError: pictures are not those of the pairs.
+    """
+    faces, holes = sources.training(preset, cache, seed, progress=True)
+    test = sources.test(preset, cache, seed, progress=True)
+    check_pairs(test.pairs, test.faces, test.holes)  # before hours of training, not after
+    if twice := set(faces.sha256) & set(test.faces.sha256):
+        log.warning(
+            "%d of the test faces are trained on as well: every network may know them. Part the pictures anew, and "
+            "prepare them again.", len(twice),
+        )  # fmt: skip
+    kept = out / "test_pairs.csv"
+    if kept.exists() and read_pairs(kept) != list(test.pairs):
+        raise ConfigError("the folder has other test pairs", "Choose another output folder, or delete this one", kept)
+    write_pairs(kept, test.pairs)
+    return faces, holes, test
 
 
 def show(made: table.Table, console: Console) -> None:

@@ -22,7 +22,7 @@ from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.regions import REGIONS
 from faceinpaint.repair.trained import halved, listed
 from faceinpaint.training.methods import METHODS, PARSER
-from faceinpaint.training.run import load_generator
+from faceinpaint.training.run import Config, load_generator
 
 OPSET = 20
 """Version of the ONNX operators."""
@@ -85,29 +85,8 @@ def export_onnx(source: str | Path, out: str | Path, *, half: bool = False) -> d
         import onnxscript  # noqa: F401  torch needs it
     except ModuleNotFoundError as error:
         raise ConfigError(f"{error.name} is not installed", "pip install 'faceinpaint[onnx]'") from None
-    size = config.preset.size
-    inputs = {"image": torch.zeros(1, 3, size, size), "hole": torch.zeros(1, 1, size, size)}
-    wrapped: nn.Module
-    if config.method == PARSER.name:
-        wrapped, outputs = _Parse(network), ["regions"]
-    else:
-        wrapped, outputs = _Repair(network), ["repaired"]
-        if METHODS[config.method].uses_map:
-            inputs["regions"] = torch.zeros(1, size, size, dtype=torch.uint8)
-            outputs.append("styles")
-    trained_on, licence = provenance(about)
-    metadata = {
-        "producer": f"faceinpaint {__version__}",
-        "method": config.method,
-        "size": str(size),
-        "merge": config.merge,
-        "weights_sha256": about["sha256"],
-        "precision": "weights float16, computed in float32" if half else "float32",
-        "trained_on": trained_on,
-        "licence": licence,
-    }
-    if config.merge == "regions":
-        metadata["regions"] = json.dumps(["other", *REGIONS])
+    wrapped, inputs, outputs = _wrapped(network, config)
+    metadata = _metadata(config, about, half)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own, on its own parts
         try:
@@ -130,6 +109,39 @@ def export_onnx(source: str | Path, out: str | Path, *, half: bool = False) -> d
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as new:
         new.write_bytes(model.SerializeToString(deterministic=True))
+    return metadata
+
+
+def _wrapped(network: nn.Module, config: Config) -> tuple[nn.Module, dict[str, Tensor], list[str]]:
+    """What is written, with inputs to trace it by and the names of its outputs."""
+    size = config.preset.size
+    inputs = {"image": torch.zeros(1, 3, size, size), "hole": torch.zeros(1, 1, size, size)}
+    wrapped: nn.Module
+    if config.method == PARSER.name:
+        wrapped, outputs = _Parse(network), ["regions"]
+    else:
+        wrapped, outputs = _Repair(network), ["repaired"]
+        if METHODS[config.method].uses_map:
+            inputs["regions"] = torch.zeros(1, size, size, dtype=torch.uint8)
+            outputs.append("styles")
+    return wrapped, inputs, outputs
+
+
+def _metadata(config: Config, about: dict[str, Any], half: bool) -> dict[str, str]:
+    """What the file says of itself."""
+    trained_on, licence = provenance(about)
+    metadata = {
+        "producer": f"faceinpaint {__version__}",
+        "method": config.method,
+        "size": str(config.preset.size),
+        "merge": config.merge,
+        "weights_sha256": about["sha256"],
+        "precision": "weights float16, computed in float32" if half else "float32",
+        "trained_on": trained_on,
+        "licence": licence,
+    }
+    if config.merge == "regions":
+        metadata["regions"] = json.dumps(["other", *REGIONS])
     return metadata
 
 
