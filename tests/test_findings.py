@@ -215,6 +215,7 @@ def test_rows_from_the_membrane_are_ours_where_they_are() -> None:
     assert both.ours == ORACLE_STARTED
     assert printed.tells_oracle
     assert both.tells_oracle
-    assert not findings.Group("a", (*printed.records, *started[:2])).tells_oracle
+    assert findings.Group("a", (*printed.records, *started[:2])).ours == ORACLE
+    assert not findings.Group("a", tuple(started[:2])).tells_oracle
     assert findings.oracle(printed) == findings.oracle(both)
     assert findings.said(both.by_key[both.ours[1]]) == "the method from the membrane with guessed maps"

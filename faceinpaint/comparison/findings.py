@@ -59,8 +59,8 @@ class Group:
 
     @property
     def ours(self) -> tuple[str, str, str]:
-        """Keys of the method with three maps: those from the membrane where they are, else those as printed."""
-        return ORACLE_STARTED if self.by_key.keys() & set(ORACLE_STARTED) else ORACLE
+        """Keys of the method with three maps: those from the membrane where all are there, else those as printed."""
+        return ORACLE_STARTED if self.by_key.keys() >= set(ORACLE_STARTED) else ORACLE
 
     @property
     def tells_oracle(self) -> bool:
