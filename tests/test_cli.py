@@ -406,7 +406,7 @@ def test_settings_go_to_the_preset_or_to_the_method() -> None:
     assert cli._config("gated-conv", "smoke", "regions", 0, None).options == {}
     # A width of its own goes to the method whose preset has none for it.
     given = cli._config("gated-conv", "smoke", "regions", 0, ["width=16", "batch=8"])
-    assert (given.options, given.preset.width, given.preset.batch) == ({"width": 16}, 28, 8)
+    assert (given.options, given.preset.width, given.preset.batch) == ({"width": 16}, 16, 8)
     widths = [
         sum(p.numel() for p in cli._config("gated-conv", "smoke", "regions", 0, words).generator().parameters())
         for words in (["width=16"], ["width=24"])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.models.contextual_attention import ContextualAttention
+from faceinpaint.models.contextual_attention import ContextualAttention, conv
 from faceinpaint.models.refinement import SameConv2d, attention, fuse, nearest, to_picture
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -255,7 +255,7 @@ def test_layers_in_order() -> None:
     match = [m for m in net.refine.match.modules() if isinstance(m, SameConv2d)]
     assert [m.out_channels for m in match] == [32, 32, 64, 128, 128, 128]
     assert [type(m[1]) for m in net.refine.match] == [nn.ELU] * 5 + [nn.ReLU]
-    assert len(to_picture(128, 32)) == 7
+    assert len(to_picture(conv, 128, 32)) == 7
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 80), (32, 32)])

@@ -32,7 +32,7 @@ P = preset("smoke", size=32, width=4, style_width=4, parser_width=4, baseline_sc
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fresh weights: ``ours`` (with ``parser`` beside it), ``alone`` (without), ``single`` (no map), ``gated``."""
+    """Fresh weights: ``ours`` (with ``parser`` beside it), ``alone`` (without), ``single`` (no map), ``gated`` (from a blank)."""
     root = tmp_path_factory.mktemp("runs")
     for name, method, merge in (
         ("ours", "facial-style", "regions"),
@@ -43,7 +43,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("gated", "gated-conv", "regions"),
     ):
         torch.manual_seed(0)
-        config = Config(method, P, merge=merge)
+        config = Config(method, replace(P, start="blank") if name == "gated" else P, merge=merge)
         (root / name).mkdir(parents=True)
         tensors = config.generator().state_dict()
         weights.save(root / name / "generator.safetensors", tensors, {"config": config.to_dict()})

@@ -140,7 +140,7 @@ def _half_a_text(self: Path, text: str, **kwargs: object) -> None:
     "broken",
     [
         lambda m: m.setattr(weights, "save_file", _half_a_file),
-        lambda m: m.setattr(weights, "_sha256", _fail),
+        lambda m: m.setattr(weights, "sha256_of", _fail),
         lambda m: m.setattr(Path, "write_text", _half_a_text),
         lambda m: m.setattr(os, "replace", _fail),
     ],
