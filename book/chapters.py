@@ -19,6 +19,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ from myst_parser.config.main import MdParserConfig
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+ROOT = Path(__file__).resolve().parent.parent
+
 DATA_IGNORED = ("raw", "cache")
 """Folders of ``data/`` that a chapter does not read: what a reader has downloaded or prepared."""
 
@@ -42,17 +45,21 @@ TIMEOUT = 300
 """Seconds that a cell may take, where nothing else is said; the book's are in ``_config.yml``."""
 
 INSTALL = """\
-# Opened on its own (Colab, Binder)? Then this cell fetches and installs the library.
-import importlib.util, os, subprocess, sys
+# Opened on its own (Colab, Binder)? Then this cell fetches the book with its records and trained networks, and installs
+# the library from there, so that it finds them.
+import importlib, os, subprocess, sys
 
-if importlib.util.find_spec("faceinpaint") is None:
+if not os.path.exists("../data/results"):
     if not os.path.exists("faceinpaint-book"):
         subprocess.run(["git", "clone", "--quiet", "--depth", "1", "{url}", "faceinpaint-book"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "./faceinpaint-book[book]"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", "./faceinpaint-book[book]"], check=True)
+    sys.path.insert(0, os.path.abspath("faceinpaint-book"))  # a kernel that runs does not notice what is installed -e
     importlib.invalidate_caches()
-if os.path.exists("faceinpaint-book"):
     os.chdir("faceinpaint-book/book")
 """
+
+BINDER_PYTHON = "3.12"
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 # --- what there is, and what it depends on --------------------------------------------------------------------------
@@ -237,10 +244,32 @@ def standalone(notebook: nbformat.NotebookNode, url: str) -> nbformat.NotebookNo
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = plain_markdown(cell.source)
+        if "injected-parameters" in cell.metadata.get("tags", []):  # folders of the machine that built the book
+            cell.source = re.sub(r"^(RESULTS|FACES) = .*\n?", "", cell.source, flags=re.M)
     first = nbformat.v4.new_code_cell(INSTALL.format(url=url), id="install", metadata={"tags": ["install"]})
     notebook.cells.insert(0, first)
     notebook.metadata.pop("key", None)
     return notebook
+
+
+def project(root: Path = ROOT) -> dict[str, Any]:
+    """The table ``[project]`` of ``pyproject.toml``, where the repository's address stands."""
+    content: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return content
+
+
+def binder_files(root: Path = ROOT) -> dict[str, str]:
+    """What tells Binder which Python to take and what to install: the pins of the library and of its chapters, on a
+    CPU. The first cell of a notebook installs the library itself."""
+    about = project(root)
+    wanted = [*about["dependencies"], *about["optional-dependencies"]["book"]]
+    names = {re.split(r"[\[<>=!~ ;]", line, maxsplit=1)[0].lower() for line in wanted}
+    pins = (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    kept = [pin for pin in pins if pin.partition("==")[0].lower() in names]
+    return {
+        "runtime.txt": f"python-{BINDER_PYTHON}\n",
+        "requirements.txt": "\n".join([f"--extra-index-url {CPU_INDEX}", *kept]) + "\n",
+    }
 
 
 # --- the Sphinx extension -------------------------------------------------------------------------------------------
@@ -340,6 +369,13 @@ def write_notebooks(app: Sphinx, failure: Exception | None) -> None:
         )
         url = app.config.html_theme_options["repository_url"]
         nbformat.write(standalone(executed, url), folder / f"{Path(name).name}.ipynb")
+    for name, text in binder_files().items():
+        (Path(app.outdir) / name).write_text(text, encoding="utf-8")
+
+
+def name_repository(app: Sphinx, config: Any) -> None:
+    """The address for the theme's buttons and for ours, from the one place where it stands."""
+    config.html_theme_options["repository_url"] = project()["urls"]["Repository"]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -347,6 +383,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # Jupyter Book sets this one for an extension that is switched off, since it can call out to other hosts.
     app.add_config_value("comments_config", {}, "html")
     app.add_config_value("pages_branch", "gh-pages", "html")
+    app.connect("config-inited", name_repository)
     app.connect("builder-inited", run_chapters)
     app.connect("env-get-outdated", stale_pages)
     app.connect("html-page-context", launch_buttons, priority=501)

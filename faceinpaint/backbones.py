@@ -20,7 +20,7 @@ import re
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
@@ -56,8 +56,11 @@ class Backbone(nn.Module, ABC):
         provenance: where the weights come from, one line for results records.
         sha256: of the weights file, or of the drawn weights.
         trained: False if the weights were drawn from a seed.
+        in_half: compute in bfloat16, as networks in training do under ``bf16-mixed``; activations are given back in
+            single precision. False unless a training sets it: what is measured is measured in full.
     """
 
+    in_half: bool = False
     name: ClassVar[str]
     url: ClassVar[str]
     """torchvision's own file; the digits in its name begin the sha256 of its content."""
@@ -120,12 +123,13 @@ class Backbone(nn.Module, ABC):
         tap_at = {self.layer_of[tap]: tap for tap in wanted}
         found = {}
         x = (image - self.mean) / self.std
-        for index, layer in enumerate(self.features):
-            x = layer(x)
-            if index in tap_at:
-                found[tap_at[index]] = x
-                if len(found) == len(tap_at):
-                    break
+        with torch.autocast(image.device.type, torch.bfloat16) if self.in_half else nullcontext():
+            for index, layer in enumerate(self.features):
+                x = layer(x)
+                if index in tap_at:
+                    found[tap_at[index]] = x.float() if self.in_half else x
+                    if len(found) == len(tap_at):
+                        break
         return {tap: found[tap] for tap in wanted}
 
     def record(self) -> dict[str, str | bool]:

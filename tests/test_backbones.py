@@ -13,9 +13,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from faceinpaint import backbones
+from faceinpaint import backbones, losses
 from faceinpaint.backbones import NETWORKS, download, download_folder, load_backbone
+from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import ConfigError, DataError, WeightsError
+from faceinpaint.training.objectives import TAPS
 
 
 @pytest.fixture(autouse=True)
@@ -308,3 +310,22 @@ def test_changed_heads_are_not_used(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     with caplog.at_level(logging.WARNING):
         assert backbones._published_heads(NETWORKS["alexnet"]) == {}
     assert "alexnet will have none" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["vgg19", "squeezenet1_1"])
+def test_in_half_precision_the_losses_differ_by_less_than_two_percent(name: str) -> None:
+    taps, style_taps = TAPS[name]
+    network = load_backbone(name, "seed")
+    true, out = (torch.from_numpy(toy_faces(2, 64, seed=s).images).permute(0, 3, 1, 2) / 127.5 - 1 for s in (0, 1))
+    found = []
+    for network.in_half in (False, True):
+        image = out.clone().requires_grad_()
+        seen, wanted = network(image), network(true)
+        assert all(features.dtype == torch.float32 for features in seen.values())
+        values = losses.perceptual(seen, wanted, taps), losses.style(seen, wanted, style_taps)
+        (gradient,) = torch.autograd.grad(sum(values), image)
+        found.append((*(value.detach() for value in values), gradient))
+    for exact, half in zip(*found, strict=True):
+        assert (exact - half).norm() < 0.02 * exact.norm() or exact.ndim == 4
+    full, rounded = found[0][2].flatten(), found[1][2].flatten()
+    assert torch.cosine_similarity(full, rounded, dim=0) > 0.95

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -22,6 +23,8 @@ import pytest
 import yaml
 from books import BOOK, PAGES, ROOT, built_book, tiny_book
 from build import beside, build, protect
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from PIL import Image
 
 from faceinpaint import equations
@@ -383,6 +386,72 @@ def test_notebooks_lie_beside_the_pages_with_outputs_and_an_install_cell(book):
         text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
         assert not re.search(r"^(:{3,}|`{3,})\{(admonition|note|warning|tip)", text, re.M), page
         assert "{cite}" not in text
+
+
+def test_notebooks_hold_no_folder_of_the_machine_that_built_them():
+    cell = nbformat.v4.new_code_cell('# Parameters\nPRESET = "gpu"\nRESULTS = "/home/me/out"\nFACES = "/data"\n')
+    cell.metadata["tags"] = ["injected-parameters"]
+    made = chapters.standalone(nbformat.v4.new_notebook(cells=[cell]), "https://example.org/book")
+    assert made.cells[1].source == '# Parameters\nPRESET = "gpu"\n'
+    assert "https://example.org/book" in made.cells[0].source
+
+
+@pytest.mark.slow
+def test_the_install_cell_finds_weights_and_records_in_a_fresh_environment(tmp_path):
+    # A clone of this checkout as it is, for the cell clones what is named, and a Python that knows no faceinpaint.
+    clone = tmp_path / "repository"
+    shutil.copytree(
+        ROOT, clone, symlinks=True, ignore=shutil.ignore_patterns(".git", ".venv", "_build", "out", "tests")
+    )
+    for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=b", "commit", "-qm", "all"]):
+        subprocess.run(["git", "-C", str(clone), *words], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
+    (folder,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    known = [path for path in sys.path if path.endswith("site-packages")]
+    (folder / "known.pth").write_text("\n".join(known) + "\n")  # all that the library needs, without asking the net
+    cell = chapters.INSTALL.format(url=clone.as_uri())
+    cell = cell.replace('"--quiet", "-e"', '"--quiet", "--no-deps", "--no-build-isolation", "-e"')
+    assert "--no-deps" in cell
+    after = (
+        "\nimport faceinpaint\nfrom pathlib import Path\nfrom faceinpaint.repair import trained\n"
+        "print(trained.find().generator)\nprint(len(list(Path('../data/results').iterdir())))\n"
+    )
+    (tmp_path / "work").mkdir()
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "FACEINPAINT_TRAINED")}
+    finished = subprocess.run(
+        [str(tmp_path / "venv" / "bin" / "python"), "-c", cell + after],
+        capture_output=True, text=True, cwd=tmp_path / "work", env=environment | {"XDG_CACHE_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    found, records = finished.stdout.split()
+    assert Path(found).is_relative_to(tmp_path / "work" / "faceinpaint-book" / "data" / "weights")
+    assert int(records) == len(list((ROOT / "data" / "results").iterdir()))
+
+
+def test_binder_takes_a_python_and_pins_that_the_library_takes():
+    files, about = chapters.binder_files(), chapters.project()
+    assert SpecifierSet(about["requires-python"]).contains(files["runtime.txt"].strip().removeprefix("python-"))
+    first, *pins = files["requirements.txt"].splitlines()
+    assert first.startswith("--extra-index-url ")
+    held = {Requirement(pin).name: Requirement(pin) for pin in pins}
+    for line in (*about["dependencies"], *about["optional-dependencies"]["book"]):
+        wanted = Requirement(line)
+        assert wanted.name in held, f"requirements.txt pins no {wanted.name}"
+        (pin,) = held[wanted.name].specifier
+        assert wanted.specifier.contains(pin.version)
+
+
+def test_the_address_of_the_repository_is_the_same_everywhere():
+    urls = chapters.project()["urls"]
+    owner, name = urls["Repository"].removeprefix("https://github.com/").split("/")
+    assert urls["Documentation"] == f"https://{owner}.github.io/{name}/"
+    held = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=True).stdout
+    for file in held.splitlines():
+        path = ROOT / file
+        if path.suffix not in (".md", ".yml", ".cff", ".py", ".toml", "") or not path.is_file():
+            continue
+        for found in re.findall(rf"(?:github|githubusercontent)\.com/([\w-]+/{name})\b", path.read_text("utf-8")):
+            assert found == f"{owner}/{name}", f"{file}: see CONTRIBUTING.md, A fork"
 
 
 def test_markdown_of_notebooks_is_plain():

@@ -2,7 +2,14 @@
 
 import importlib.util
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
+
+import yaml
+
+import faceinpaint
 
 ROOT = Path(__file__).resolve().parent.parent
 spec = importlib.util.spec_from_file_location("readme", ROOT / "tools/readme.py")
@@ -45,3 +52,47 @@ def test_the_python_of_the_first_screen_runs_and_says_what_it_says(capsys):
     exec(compile(code, "README.md", "exec"), {})
     (promised,) = re.findall(r"torch\.Size\(.*?\)", code)
     assert capsys.readouterr().out.strip() == promised
+
+
+def test_the_readme_is_readable_on_an_index_and_the_model_card_on_a_hub():
+    text = (ROOT / "README.md").read_text()
+    base = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+    raw = base.replace("https://github.com/", "https://raw.githubusercontent.com/") + "/main/"
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    assert pictures
+    for picture in pictures:
+        assert picture.startswith(raw), f"{picture} shows nothing outside the repository"
+        assert (ROOT / picture.removeprefix(raw)).exists()
+    _, head, _ = (ROOT / "data/weights/README.md").read_text().split("---\n", 2)
+    assert {"license", "library_name", "pipeline_tag", "tags"} <= yaml.safe_load(head).keys()
+
+
+def test_the_version_and_the_address_are_said_alike():
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["version"] == faceinpaint.__version__
+    assert cited["repository-code"] == about["urls"]["Repository"]
+    assert cited["date-released"]
+    assert about["dynamic"] == ["version"]
+
+
+def test_workflows_pin_their_actions_and_leave_no_credentials():
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        for job in yaml.safe_load(path.read_text())["jobs"].values():
+            for step in job["steps"]:
+                if "uses" in step:
+                    assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"]), f"{path.name}: {step['uses']}"
+                if step.get("uses", "").startswith("actions/checkout@"):
+                    assert step["with"]["persist-credentials"] is False
+    for line in re.findall(r"uses: .*", "".join(p.read_text() for p in (ROOT / ".github/workflows").glob("*.yml"))):
+        assert re.search(r" # v[\d.]+$", line), f"{line}: which version is that?"
+
+
+def test_the_linter_says_the_same_beside_a_folder_that_building_leaves(tmp_path):
+    (tmp_path / "build").mkdir()
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "books.py").write_text((ROOT / "tests" / "books.py").read_text())
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
