@@ -373,17 +373,11 @@ def write_notebooks(app: Sphinx, failure: Exception | None) -> None:
         (Path(app.outdir) / name).write_text(text, encoding="utf-8")
 
 
-def name_repository(app: Sphinx, config: Any) -> None:
-    """The address for the theme's buttons and for ours, from the one place where it stands."""
-    config.html_theme_options["repository_url"] = project()["urls"]["Repository"]
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     """Entry point of the extension."""
     # Jupyter Book sets this one for an extension that is switched off, since it can call out to other hosts.
     app.add_config_value("comments_config", {}, "html")
     app.add_config_value("pages_branch", "gh-pages", "html")
-    app.connect("config-inited", name_repository)
     app.connect("builder-inited", run_chapters)
     app.connect("env-get-outdated", stale_pages)
     app.connect("html-page-context", launch_buttons, priority=501)
