@@ -451,11 +451,15 @@ def test_bad_input_ends_with_one_message_and_nothing_written(
 def test_weights_are_listed_and_added_and_used_by_default(
     folder: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(trained, "FOLDER", folder / "weights")
-    assert call(monkeypatch, capfd, "weights", "list")[:2] == (0, f"none in {folder / 'weights'}\n")
+    monkeypatch.setattr(trained, "FOLDER", folder / "no checkout")
+    monkeypatch.setenv("FACEINPAINT_TRAINED", str(folder / "weights"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    monkeypatch.setattr(trained, "PUBLISHED", folder / "none.json")
+    code, out, _ = call(monkeypatch, capfd, "weights", "list")
+    assert (code, out) == (0, f"none in {folder / 'weights'}, {folder / 'cache' / 'faceinpaint' / 'trained'}\n")
     words = ["inpaint", "photos/a.png", "--hole", "holes/a.png", "--out", "a.png", "--box", "whole"]
     code, _, err = call(monkeypatch, capfd, *words)
-    assert (code, "no trained weights come with this copy" in err) == (2, True)
+    assert (code, "there are no trained weights" in err) == (2, True)
     code, out, err = call(monkeypatch, capfd, "weights", "add", str(runs / "ours"), "--name", "fresh",
                           "--trained-on", "nothing at all", "--licence", "MIT")  # fmt: skip
     assert (code, out) == (0, "fresh: trained on nothing at all; MIT\n"), err
