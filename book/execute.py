@@ -38,6 +38,8 @@ class Engine(NBClientEngine):
             nb_man, kernel_name=kernel_name, log=logger, startup_timeout=start_timeout, timeout=execution_timeout
         )
         client.widget_registry["@jupyter-widgets/output"]["OutputModel"] = SilentOutput
+        # Temporary folders of a chapter go when its kernel ends by itself, for which a busy machine needs its time.
+        client.create_kernel_manager().shutdown_wait_time = 60
         return client.execute()
 
 
