@@ -312,8 +312,8 @@ def test_changed_heads_are_not_used(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     assert "alexnet will have none" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["vgg19", "squeezenet1_1"])
-def test_in_half_precision_the_losses_differ_by_less_than_two_percent(name: str) -> None:
+def test_in_half_precision_the_losses_differ_by_less_than_two_percent() -> None:
+    name = "squeezenet1_1"
     taps, style_taps = TAPS[name]
     network = load_backbone(name, "seed")
     true, out = (torch.from_numpy(toy_faces(2, 64, seed=s).images).permute(0, 3, 1, 2) / 127.5 - 1 for s in (0, 1))

@@ -24,7 +24,6 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from faceinpaint import files, weights
-from faceinpaint.backbones import load_backbone
 from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.data.sources import load_faces, load_holes
 from faceinpaint.errors import CheckpointError, ConfigError, DataError, TrainingError
@@ -923,25 +922,3 @@ def test_a_log_is_thinned_to_means_of_equal_stretches(tmp_path: Path) -> None:
     log.write_text('{"step": 1, "loss": 2}\n{"step": 2}\n')
     with pytest.raises(CheckpointError, match="damaged"):
         thinned_log(log, 10)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["facial-style", "context-encoder", "contextual-attention", "gated-conv", "parser"])
-def test_the_compiled_path_takes_the_same_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    faces, holes = load_faces("toy", "train", 64, count=4), load_holes("drawn", "train", 64, count=4)
-    made = []
-    for where in ((), ("cpu",)):
-        monkeypatch.setattr(module, "COMPILED", where)
-        monkeypatch.setattr(module, "BACKEND", "aot_eager")  # all of compilation but the code that comes out
-        changes = {"size": 64, "batch": 2, "width": 4, "style_width": 4, "critic_width": 4, "parser_width": 4}
-        config = Config(name, preset("smoke", **changes, baseline_scale=0.06, compile=True))
-        chosen = method(name)
-        backbone = load_backbone("squeezenet1_1", "seed") if chosen.perceptual else None
-        run = module._Run(config, chosen, launch(config.preset), backbone)
-        scalars = run.step(0, 10, Feed(faces, holes, 2))
-        gradients = [q.grad.flatten() for q in run.bare["generator"].parameters() if q.grad is not None]
-        made.append(({key: float(value) for key, value in scalars.items()}, torch.cat(gradients)))
-    torch._dynamo.reset()
-    (eager, plain), (compiled, fast) = made
-    assert compiled == pytest.approx(eager, rel=1e-3, abs=1e-5)
-    assert (plain - fast).norm() <= 1e-2 * plain.norm()
