@@ -234,7 +234,7 @@ class _Run:
             self.wrapped[kind], self.optimisers[kind] = fabric.setup(compiled, optimiser)
         self.backbone = backbone.to(fabric.device) if backbone is not None else None
         if self.backbone is not None:  # it is a third of the work of a step
-            self.backbone.in_half = p.precision == "bf16-mixed"
+            self.backbone.in_half = p.precision == "bf16-mixed" and fabric.device.type == "cuda"
             self.backbone.to(memory_format=self.format)  # type: ignore[call-overload]
         self.parser = parser.to(fabric.device) if parser is not None else None
         self.ema = {name: t.detach().clone() for name, t in self.bare["generator"].state_dict().items()}
