@@ -32,7 +32,7 @@ P = preset("smoke", size=32, width=4, style_width=4, parser_width=4, baseline_sc
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fresh weights: ``ours`` (with ``parser`` beside it), ``alone`` (without), ``single`` (no map), ``gated`` (from a blank)."""
+    """Fresh weights: ``ours`` (``parser`` beside it), ``alone`` (without), ``single`` (no map), ``gated`` (blank)."""
     root = tmp_path_factory.mktemp("runs")
     for name, method, merge in (
         ("ours", "facial-style", "regions"),
