@@ -88,6 +88,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def sha256_of(path: str | Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Hex SHA-256 of a file's bytes.
+
+    >>> sha256_of(os.devnull)[:12]
+    'e3b0c44298fc'
+    """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -32,6 +32,10 @@ def generator_loss(terms: Mapping[str, Tensor], lambdas: Mapping[str, float] = L
 
     Returns:
         the weighted terms; the loss is their sum.
+
+    >>> terms = {"reconstruction": torch.tensor(0.5), "style": torch.tensor(0.01)}
+    >>> {name: round(value.item(), 3) for name, value in generator_loss(terms).items()}
+    {'reconstruction': 0.5, 'style': 0.25}
     """
     return {name: lambdas[name] * value for name, value in terms.items() if lambdas[name]}
 
@@ -61,12 +65,20 @@ def perceptual(output: Mapping[str, Tensor], image: Mapping[str, Tensor], taps: 
     Args:
         output, image: feature maps by tap name, from a frozen network of :mod:`faceinpaint.backbones`.
         taps: which of them count.
+
+    >>> features = {"relu1_1": torch.ones(1, 2, 2, 2)}
+    >>> perceptual(features, {"relu1_1": torch.zeros(1, 2, 2, 2)}, ("relu1_1",))
+    tensor(1.)
     """
     return torch.stack([F.l1_loss(output[tap], image[tap]) for tap in taps]).sum()
 
 
 def gram(features: Tensor) -> Tensor:
-    """Gram matrix (B, C, C) of features (B, C, h, w), divided by C h w."""
+    """Gram matrix (B, C, C) of features (B, C, h, w), divided by C h w.
+
+    >>> gram(torch.ones(1, 2, 2, 2)).shape
+    torch.Size([1, 2, 2])
+    """
     flat = features.flatten(2)
     if flat.dtype in (torch.float16, torch.bfloat16):
         flat = flat.float()  # sums over thousands of pixels overflow half precision
@@ -74,7 +86,12 @@ def gram(features: Tensor) -> Tensor:
 
 
 def style(output: Mapping[str, Tensor], image: Mapping[str, Tensor], taps: tuple[str, ...]) -> Tensor:
-    """Mean absolute difference of Gram matrices, summed over ``taps`` (Gatys et al., 2016)."""
+    """Mean absolute difference of Gram matrices, summed over ``taps`` (Gatys et al., 2016).
+
+    >>> features = {"relu1_1": torch.ones(1, 2, 2, 2)}
+    >>> style(features, features, ("relu1_1",))
+    tensor(0.)
+    """
     return torch.stack([F.l1_loss(gram(output[tap]), gram(image[tap])) for tap in taps]).sum()
 
 
@@ -90,6 +107,9 @@ def ragan_generator(real: Tensor, fake: Tensor, mean: Mean = torch.mean) -> Tens
     Args:
         real, fake: critic logits C for true and repaired images. No sigmoid in the network: it comes after the
             subtraction.
+
+    >>> ragan_generator(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)).round(decimals=4)
+    tensor(0.6931)
     """
     return (F.softplus(real - mean(fake)).mean() + F.softplus(-(fake - mean(real))).mean()) / 2
 
@@ -99,6 +119,10 @@ def ragan_discriminator(real: Tensor, fake: Tensor, mean: Mean = torch.mean) -> 
 
     The patent sets it equal to the generator's loss, with which both networks would pull the same way; here, as
     in Jolicoeur-Martineau (2018), real and fake are swapped.
+
+    >>> real, fake = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
+    >>> ragan_discriminator(real, fake) < ragan_generator(real, fake)
+    tensor(True)
     """
     return ragan_generator(fake, real, mean)
 
@@ -107,27 +131,47 @@ def ragan_discriminator(real: Tensor, fake: Tensor, mean: Mean = torch.mean) -> 
 
 
 def bce_generator(fake: Tensor) -> Tensor:
-    """Non-saturating loss of the generator on logits (Context Encoder)."""
+    """Non-saturating loss of the generator on logits (Context Encoder).
+
+    >>> bce_generator(torch.tensor([10.0])) < bce_generator(torch.tensor([-10.0]))
+    tensor(True)
+    """
     return F.softplus(-fake).mean()
 
 
 def bce_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Binary cross-entropy of the discriminator on logits (Context Encoder)."""
+    """Binary cross-entropy of the discriminator on logits (Context Encoder).
+
+    >>> bce_discriminator(torch.tensor([10.0]), torch.tensor([-10.0])).round(decimals=3)
+    tensor(0.)
+    """
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
 def hinge_generator(fake: Tensor) -> Tensor:
-    """Hinge loss of the generator (Gated Convolution)."""
+    """Hinge loss of the generator (Gated Convolution).
+
+    >>> hinge_generator(torch.tensor([0.5, 1.5]))
+    tensor(-1.)
+    """
     return -fake.mean()
 
 
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Hinge loss of the discriminator, the mean of both halves (Gated Convolution)."""
+    """Hinge loss of the discriminator, the mean of both halves (Gated Convolution).
+
+    >>> hinge_discriminator(torch.tensor([2.0]), torch.tensor([-2.0]))
+    tensor(0.)
+    """
     return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
 
 
 def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Difference of the critic's means (Contextual Attention)."""
+    """Difference of the critic's means (Contextual Attention).
+
+    >>> wasserstein_discriminator(torch.tensor([3.0]), torch.tensor([1.0]))
+    tensor(-2.)
+    """
     return fake.mean() - real.mean()
 
 
@@ -141,6 +185,10 @@ def gradient_penalty(
         real, fake: images (B, 3, h, w); a random point on the line between each pair is tried.
         hole: hole mask of them (B, 1, h, w).
         chance: where on the line, (B, 1, 1, 1), uniform in [0, 1).
+
+    >>> image, hole, chance = torch.ones(2, 3, 4, 4), torch.ones(2, 1, 4, 4), torch.full((2, 1, 1, 1), 0.5)
+    >>> gradient_penalty(lambda x: x.sum((1, 2, 3)), image, 0 * image, hole, chance) > 0
+    tensor(True)
     """
     between = torch.lerp(real.detach(), fake.detach(), chance).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
@@ -155,6 +203,9 @@ def discount(hole: Tensor, rate: float = 0.9) -> Tensor:
     shape the distance is counted the same way, in steps of a 3x3 dilation of the known pixels; for a rectangle both
     agree, but that the original's distance to the lower and the right side is one more than to the others, and not
     here. Known pixels and those that touch one have weight 1.
+
+    >>> discount(torch.ones(1, 1, 4, 4)).shape
+    torch.Size([1, 1, 4, 4])
     """
     weight = torch.ones_like(hole)
     left = hole
@@ -170,5 +221,9 @@ def discount(hole: Tensor, rate: float = 0.9) -> Tensor:
 
 
 def weighted_l1(output: Tensor, image: Tensor, weight: Tensor) -> Tensor:
-    """Mean of weight * |output - image| over all pixels; ``weight`` is (B, 1, H, W)."""
+    """Mean of weight * |output - image| over all pixels; ``weight`` is (B, 1, H, W).
+
+    >>> weighted_l1(torch.ones(1, 3, 2, 2), torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2))
+    tensor(1.)
+    """
     return (weight * (output - image).abs()).mean()

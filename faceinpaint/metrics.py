@@ -87,6 +87,9 @@ def psnr(image: Tensor, reference: Tensor, hole: Tensor | None = None) -> Tensor
 
     Returns:
         (B,) float64; infinite where both are equal, NaN where the hole is empty.
+
+    >>> psnr(torch.full((1, 3, 4, 4), 10.0), torch.zeros(1, 3, 4, 4)).round(decimals=2)
+    tensor([28.1300], dtype=torch.float64)
     """
     return 10 * torch.log10(
         L**2 / _by_blocks(lambda x, y, *h: _mean_over((x - y).square_(), *h), image, reference, hole)
@@ -98,6 +101,9 @@ def l1(image: Tensor, reference: Tensor, hole: Tensor | None = None) -> Tensor:
 
     Returns:
         (B,) float64; NaN where the hole is empty.
+
+    >>> l1(torch.full((1, 3, 4, 4), 51.0), torch.zeros(1, 3, 4, 4))
+    tensor([0.2000], dtype=torch.float64)
     """
     return _by_blocks(lambda x, y, *h: _mean_over((x - y).abs_(), *h), image, reference, hole) / L
 
@@ -106,7 +112,11 @@ def l1(image: Tensor, reference: Tensor, hole: Tensor | None = None) -> Tensor:
 
 
 def luminance(mean_x: Tensor, mean_y: Tensor) -> Tensor:
-    """Luminance comparison of SSIM, Eq. (26), from local means in 0..255; any shape, values in (0, 1]."""
+    """Luminance comparison of SSIM, Eq. (26), from local means in 0..255; any shape, values in (0, 1].
+
+    >>> luminance(torch.tensor(100.0), torch.tensor(100.0))
+    tensor(1.)
+    """
     return (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
 
 
@@ -115,12 +125,19 @@ def contrast(std_x: Tensor, std_y: Tensor) -> Tensor:
 
     The patent prints it twice: with the covariance in the numerator ([0100]) and with the product of standard
     deviations ([0226]). The latter is Wang's and the one whose product with :func:`structure` makes sense.
+
+    >>> contrast(torch.tensor(5.0), torch.tensor(5.0))
+    tensor(1.)
     """
     return (2 * std_x * std_y + C2) / (std_x**2 + std_y**2 + C2)
 
 
 def structure(covariance: Tensor, std_x: Tensor, std_y: Tensor) -> Tensor:
-    """Structure comparison of SSIM, Eq. (28), from local covariance and standard deviations; in [-1, 1]."""
+    """Structure comparison of SSIM, Eq. (28), from local covariance and standard deviations; in [-1, 1].
+
+    >>> structure(torch.tensor(25.0), torch.tensor(5.0), torch.tensor(5.0))
+    tensor(1.)
+    """
     return (covariance + C3) / (std_x * std_y + C3)
 
 
@@ -141,6 +158,10 @@ def ssim(image: Tensor, reference: Tensor, window: int | None = 11) -> Tensor:
 
     Raises:
         DataError: shapes differ, or the image is smaller than the window.
+
+    >>> image = torch.arange(768.0).reshape(1, 3, 16, 16) / 3
+    >>> ssim(image, image)
+    tensor([1.], dtype=torch.float64)
     """
     if window is None:
         return _whole_image_ssim(*(v.double() for v in _pair(image, reference)))
@@ -248,7 +269,12 @@ def frechet_features(images: Tensor, backbone: Backbone) -> Tensor:
 
 
 class FeatureStats:
-    """Count, mean and covariance of features that arrive in batches, in float64, without keeping them."""
+    """Count, mean and covariance of features that arrive in batches, in float64, without keeping them.
+
+    >>> stats = FeatureStats().update(np.array([[0.0, 1.0], [2.0, 1.0]]))
+    >>> stats.count, stats.mean.tolist(), stats.covariance.tolist()
+    (2, [1.0, 1.0], [[2.0, 0.0], [0.0, 0.0]])
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -306,6 +332,10 @@ def frechet_distance(a: FeatureStats, b: FeatureStats, *, literal: bool = False)
 
     Raises:
         DataError: widths differ, or a set holds fewer than two images.
+
+    >>> a, b = (FeatureStats().update(np.array([[0.0], [2.0]]) + shift) for shift in (0, 3))
+    >>> round(frechet_distance(a, b), 6)
+    9.0
     """
     if len(a.mean) != len(b.mean):
         raise DataError(f"features of widths {len(a.mean)} and {len(b.mean)}", "Use one network for both sets")
@@ -348,6 +378,10 @@ def kid(
 
     Raises:
         DataError: widths differ, there are too few pictures or faces, or ``shows`` does not fit.
+
+    >>> features = np.eye(4)
+    >>> kid(features, features) < kid(features, features + 1)
+    True
     """
     x, y = _as_features(x), _as_features(y)
     if shows is not None:
@@ -531,6 +565,9 @@ def bootstrap_interval(
 
     Raises:
         DataError: there are no values, or they are not one per image.
+
+    >>> bootstrap_interval([2.0, 2.0, 2.0])
+    (2.0, 2.0)
     """
     x = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if x.ndim != 1 or not len(x):

@@ -66,6 +66,8 @@ def check_word(what: str, name: str, value: Any) -> None:
 
     Raises:
         ConfigError: it cannot.
+
+    >>> check_word("setting", "start", "mean")
     """
     if value not in WORDS.get(name, (value,)):
         raise ConfigError(f"{what} {name} is {value!r}", f"Use one of {', '.join(map(str, WORDS[name]))}")

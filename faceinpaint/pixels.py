@@ -29,5 +29,9 @@ def quantise(image: Tensor) -> Tensor:
 
 
 def to_bytes(image: Tensor) -> Tensor:
-    """The same as uint8."""
+    """The same as uint8.
+
+    >>> to_bytes(torch.tensor([-1.0, 1.0]))
+    tensor([  0, 255], dtype=torch.uint8)
+    """
     return quantise(image).byte()

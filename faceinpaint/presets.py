@@ -45,6 +45,9 @@ class Preset:
         precision: "32-true" or "bf16-mixed", as Lightning Fabric names them.
         compile: torch.compile and channels_last on a GPU.
         checkpoint_every: images between checkpoints. sample_every: images between sample pictures.
+
+    >>> preset("smoke", images=8).images
+    8
     """
 
     name: str
@@ -116,6 +119,9 @@ def preset(name: str, /, **changes: Any) -> Preset:
 
     Raises:
         ConfigError: the name or a field is unknown, or a value is of the wrong type or out of range.
+
+    >>> preset("smoke", size=64).size
+    64
     """
     if name not in PRESETS:
         raise ConfigError(f"unknown preset {name!r}", f"Use one of {', '.join(PRESETS)}")

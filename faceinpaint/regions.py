@@ -60,7 +60,11 @@ whole picture is one region, which needs no parsing map."""
 
 
 def n_regions(merge: str = "regions") -> int:
-    """Number of regions N of a merge (region 0 = other not counted)."""
+    """Number of regions N of a merge (region 0 = other not counted).
+
+    >>> n_regions("regions"), n_regions("none")
+    (8, 1)
+    """
     return int(region_table(merge).max())
 
 
@@ -69,6 +73,9 @@ def region_table(merge: str = "regions") -> np.ndarray:
 
     Raises:
         ConfigError: ``merge`` is not one of :data:`MERGES`.
+
+    >>> region_table().tolist()
+    [0, 1, 2, 0, 3, 3, 4, 4, 5, 5, 6, 6, 6, 7, 0, 0, 0, 8, 0]
     """
     if merge not in MERGES:
         raise ConfigError(f"unknown merge {merge!r}", f"Use one of {', '.join(MERGES)}")
@@ -86,6 +93,9 @@ def to_official(labels: np.ndarray, order: str) -> np.ndarray:
     Raises:
         ConfigError: the order is unknown.
         DataError: a value is not one of the 19 class ids.
+
+    >>> to_official(np.array([[0, 17]]), "bisenet").tolist(), CLASSES[17]
+    ([[0, 13]], 'neck')
     """
     if order not in CLASS_ORDERS:
         raise ConfigError(f"unknown class order {order!r}", f"Use one of {', '.join(CLASS_ORDERS)}")
@@ -126,7 +136,11 @@ def merge_classes(labels: np.ndarray | Tensor, merge: str = "regions") -> np.nda
 
 
 def resize_regions(regions: Tensor, size: Sequence[int]) -> Tensor:
-    """Nearest-neighbour resize of a parsing map (B, H, W) to (B, h, w), integer type kept."""
+    """Nearest-neighbour resize of a parsing map (B, H, W) to (B, h, w), integer type kept.
+
+    >>> resize_regions(torch.tensor([[[1, 1], [2, 2]]], dtype=torch.uint8), (1, 1))
+    tensor([[[1]]], dtype=torch.uint8)
+    """
     if regions.shape[-2:] == tuple(size):
         return regions
     return F.interpolate(regions[:, None].float(), size=tuple(size), mode="nearest")[:, 0].to(regions.dtype)
@@ -143,6 +157,9 @@ def damaged_regions(regions: Tensor, hole: Tensor, n: int = len(REGIONS)) -> Ten
 
     Returns:
         (B, n + 1) bool; column i is region i, column 0 the pixels outside all regions.
+
+    >>> damaged_regions(torch.tensor([[[1, 2]]]), torch.tensor([[[[0.0, 1.0]]]]), n=2)
+    tensor([[False, False,  True]])
     """
     counts = torch.zeros(len(regions), n + 1, device=regions.device)
     counts.scatter_add_(1, regions.flatten(1).long(), hole.flatten(1).to(counts.dtype))

@@ -48,7 +48,11 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def trained_file(place: str | Path) -> Path:
-    """Where trained weights lie: ``generator.safetensors`` if a run's folder is named, a file as it is."""
+    """Where trained weights lie: ``generator.safetensors`` if a run's folder is named, a file as it is.
+
+    >>> trained_file("runs/ours/generator.safetensors").name
+    'generator.safetensors'
+    """
     place = Path(place)
     return place / "generator.safetensors" if place.is_dir() else place
 
@@ -75,6 +79,11 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
 
     Raises:
         CheckpointError: a name or shape does not fit: the weights of another method, width or option.
+
+    >>> layer = nn.Linear(1, 1)
+    >>> fill(layer, {"weight": torch.ones(1, 1), "bias": torch.zeros(1)}, Path("example"))
+    >>> layer.weight.item()
+    1.0
     """
     own = module.state_dict()
     wrong = sorted(own.keys() ^ tensors.keys()) or sorted(k for k in own if own[k].shape != tensors[k].shape)

@@ -17,6 +17,9 @@ class Output(NamedTuple):
         image: repaired photograph (B, 3, H, W) in [-1, 1], raw: known pixels are the network's too. (The parser's:
             scores of regions.)
         coarse: first-stage result of the same shape for two-stage methods, else None.
+
+    >>> Output(torch.zeros(1, 3, 4, 4)).coarse is None
+    True
     """
 
     image: Tensor
@@ -36,6 +39,9 @@ def composite(output: Tensor, image: Tensor, hole: Tensor) -> Tensor:
 
     Returns:
         hole * output + (1 - hole) * image, (B, 3, H, W).
+
+    >>> composite(torch.ones(1, 1, 1, 2), torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 0.0]]]]))
+    tensor([[[[1., 0.]]]])
     """
     return torch.where(hole > 0.5, output, image)
 
@@ -50,6 +56,8 @@ def check_halvings(image: Tensor, times: int, least: int = 1) -> None:
 
     Raises:
         DataError: a side is not a multiple of 2^times, or fewer pixels are left.
+
+    >>> check_halvings(torch.zeros(1, 3, 64, 64), times=4)
     """
     height, width = image.shape[-2:]
     step = 2**times

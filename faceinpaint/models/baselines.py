@@ -12,7 +12,12 @@ from faceinpaint.pixels import from_bytes, to_bytes
 
 
 class MeanFill(nn.Module):
-    """Fill the hole with the mean colour of the photograph's known pixels (grey if none is known)."""
+    """Fill the hole with the mean colour of the photograph's known pixels (grey if none is known).
+
+    >>> image, hole = torch.ones(1, 3, 1, 2), torch.tensor([[[[1.0, 0.0]]]])
+    >>> MeanFill()(image, hole).image[0, 0]
+    tensor([[1., 1.]])
+    """
 
     def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None) -> Output:
         """Image (B, 3, H, W) in [-1, 1] and hole mask (B, 1, H, W), 1 = hole -> the filled image."""
@@ -22,7 +27,12 @@ class MeanFill(nn.Module):
 
 
 class Membrane(nn.Module):
-    """Fill the hole with the smoothest surface through the known pixels: each one the mean of its neighbours."""
+    """Fill the hole with the smoothest surface through the known pixels: each one the mean of its neighbours.
+
+    >>> image, hole = torch.ones(1, 3, 1, 2), torch.tensor([[[[1.0, 0.0]]]])
+    >>> Membrane()(image, hole).image[0, 0]
+    tensor([[1., 1.]])
+    """
 
     def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None) -> Output:
         """Image (B, 3, H, W) in [-1, 1] and hole mask (B, 1, H, W), 1 = hole -> the filled image."""
@@ -34,6 +44,11 @@ class Telea(nn.Module):
 
     Args:
         radius: neighbourhood that each filled pixel is averaged from, in pixels.
+
+    >>> image, hole = torch.ones(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
+    >>> hole[..., 4, 4] = 1
+    >>> Telea()(image, hole).image.min()
+    tensor(1.)
     """
 
     def __init__(self, radius: float = 3.0) -> None:

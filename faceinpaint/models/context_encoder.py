@@ -37,6 +37,10 @@ class ContextEncoder(nn.Module):
 
     Raises:
         ConfigError: ``size`` is not such a power of two, or a start is to be drawn on in the centre only.
+
+    >>> network = ContextEncoder(64, width=4, bottleneck=8).eval()
+    >>> network(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).image.shape
+    torch.Size([1, 3, 64, 64])
     """
 
     fill: Tensor
@@ -120,6 +124,9 @@ def channel_plan(size: int, width: int) -> list[int]:
 
     Raises:
         ConfigError: ``size`` is not a power of two from 16 to 512.
+
+    >>> channel_plan(128, 64)
+    [64, 64, 128, 256, 512]
     """
     if size not in (16, 32, 64, 128, 256, 512):
         raise ConfigError(f"a context encoder cannot be built for size {size}", "Use a power of two from 32 to 512")
@@ -128,7 +135,13 @@ def channel_plan(size: int, width: int) -> list[int]:
 
 
 def dcgan_init(module: nn.Module) -> None:
-    """DCGAN's start: convolution weights N(0, 0.02), normalisation weights N(1, 0.02), biases 0."""
+    """DCGAN's start: convolution weights N(0, 0.02), normalisation weights N(1, 0.02), biases 0.
+
+    >>> layer = nn.BatchNorm2d(2)
+    >>> dcgan_init(layer)
+    >>> layer.bias.tolist()
+    [0.0, 0.0]
+    """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
@@ -143,6 +156,8 @@ def check_size(image: Tensor, size: int, name: str) -> None:
 
     Raises:
         DataError: ``image`` (B, C, H, W) is not ``size`` x ``size``.
+
+    >>> check_size(torch.zeros(1, 3, 64, 64), 64, "critic")
     """
     height, width = image.shape[-2:]
     if (height, width) != (size, size):

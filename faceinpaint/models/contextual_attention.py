@@ -27,6 +27,11 @@ class ContextualAttention(TwoStages):
 
     Raises:
         ConfigError: ``width`` is odd or not positive.
+
+    >>> import torch
+    >>> found = ContextualAttention(width=4)(torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32))
+    >>> found.image.shape, found.coarse.shape
+    (torch.Size([1, 3, 32, 32]), torch.Size([1, 3, 32, 32]))
     """
 
     def __init__(self, width: int = 32, from_start: bool = False) -> None:
@@ -47,5 +52,9 @@ def conv(
     dilation: int = 1,
     activation: type[nn.Module] = nn.ELU,
 ) -> nn.Sequential:
-    """The building block of both stages: convolution, then ELU (ReLU just before the attention)."""
+    """The building block of both stages: convolution, then ELU (ReLU just before the attention).
+
+    >>> conv(3, 8)[1]
+    ELU(alpha=1.0)
+    """
     return nn.Sequential(SameConv2d(in_channels, out_channels, kernel, stride, dilation), activation())

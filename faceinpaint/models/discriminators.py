@@ -27,6 +27,9 @@ class PatchGAN(nn.Module):
     Args:
         width: channels of the first convolution (64 in the paper).
         spectral: spectral normalisation of every convolution, which then has no bias, as in EdgeConnect.
+
+    >>> PatchGAN(width=4)(torch.zeros(1, 3, 64, 64)).shape
+    torch.Size([1, 1, 6, 6])
     """
 
     def __init__(self, width: int = 64, spectral: bool = True) -> None:
@@ -57,6 +60,9 @@ class ContextEncoderCritic(nn.Module):
 
     Raises:
         ConfigError: ``size`` is not such a power of two.
+
+    >>> ContextEncoderCritic(64, width=4)(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2])
     """
 
     def __init__(self, size: int = 256, width: int = 64) -> None:
@@ -97,6 +103,10 @@ class DeepFillCritic(nn.Module):
 
     Raises:
         ConfigError: ``size`` is not a positive multiple of 16.
+
+    >>> whole, local = DeepFillCritic(64, width=4)(torch.zeros(2, 3, 64, 64), torch.ones(2, 1, 64, 64))
+    >>> whole.shape, local.shape
+    (torch.Size([2]), torch.Size([2]))
     """
 
     def __init__(self, size: int = 256, width: int = 64) -> None:
@@ -125,7 +135,11 @@ class DeepFillCritic(nn.Module):
 
 
 class WassersteinCritic(nn.Module):
-    """Four 5x5 convolutions of stride 2 without normalisation, then one fully connected number."""
+    """Four 5x5 convolutions of stride 2 without normalisation, then one fully connected number.
+
+    >>> WassersteinCritic(64, (4, 4, 4, 4))(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2])
+    """
 
     def __init__(self, size: int, channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -157,6 +171,9 @@ class SNPatchGAN(nn.Module):
 
     Args:
         width: channels of the first convolution (64 in the paper).
+
+    >>> SNPatchGAN(width=4)(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape
+    torch.Size([1, 16, 1, 1])
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -184,6 +201,11 @@ def local_window(hole: Tensor, size: int) -> Tensor:
 
     Returns:
         (B, 2) int64: first row and first column of each window.
+
+    >>> hole = torch.zeros(1, 1, 16, 16)
+    >>> hole[..., 10:12, 10:12] = 1
+    >>> local_window(hole, 8)
+    tensor([[7, 7]])
     """
     starts = []
     for dim in (3, 2):  # any hole pixel in a row, in a column
@@ -205,6 +227,9 @@ def crop(image: Tensor, window: Tensor, size: int) -> Tensor:
 
     Returns:
         (B, C, size, size).
+
+    >>> crop(torch.zeros(1, 3, 16, 16), torch.tensor([[2, 2]]), 8).shape
+    torch.Size([1, 3, 8, 8])
     """
     channels, width = image.shape[1], image.shape[3]
     places = window[:, :, None] + torch.arange(size, device=image.device)  # (B, 2, size)

@@ -38,7 +38,11 @@ STYLE_STRIDES = {"R1": (1, 2, 2, 2), "R2": (2, 2, 2, 2), "R3": (2, 2, 2, 1)}
 
 
 def down(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """DownSampleModule of the patent ([0013]): 3x3 convolution, instance normalisation, LeakyReLU."""
+    """DownSampleModule of the patent ([0013]): 3x3 convolution, instance normalisation, LeakyReLU.
+
+    >>> down(3, 8, stride=2)(torch.zeros(1, 3, 16, 16)).shape
+    torch.Size([1, 8, 8, 8])
+    """
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, padding=1),
         nn.InstanceNorm2d(outputs),
@@ -50,6 +54,9 @@ def up(inputs: int, outputs: int, resize: bool = True) -> nn.Sequential:
     """UpSampleModule of the patent ([0013]): 4x4 transposed convolution of stride 2, instance normalisation, LeakyReLU.
 
     ``resize=False`` gives the size-keeping first layer that reading R3 needs (3x3, stride 1).
+
+    >>> up(8, 4)(torch.zeros(1, 8, 4, 4)).shape
+    torch.Size([1, 4, 8, 8])
     """
     conv = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1) if resize else nn.ConvTranspose2d(inputs, outputs, 3, 1, 1)
     return nn.Sequential(conv, nn.InstanceNorm2d(outputs), nn.LeakyReLU(0.2))
@@ -67,6 +74,9 @@ class StyleExtractNet(nn.Module):
         width: channels of the first layer; the layers are 1, 2, 4, 4 times as wide, 256 at the end.
         reading: layer reading, see ``ENCODER_STRIDES``.
         ups: 3 as in the patent; 2 pools the styles one scale earlier and saves most of the cost at small widths.
+
+    >>> StyleExtractNet(width=4)(torch.zeros(1, 3, 32, 32)).shape
+    torch.Size([1, 256, 32, 32])
     """
 
     def __init__(self, width: int = 64, reading: Reading = "R1", ups: int = 3) -> None:
@@ -103,6 +113,10 @@ def style_pool(
 
     Returns:
         local styles (B, n, C) and the global style (B, C).
+
+    >>> local, whole = style_pool(torch.ones(1, 256, 4, 4), torch.ones(1, 8, 8, dtype=torch.uint8))
+    >>> local.shape, whole.shape
+    (torch.Size([1, 8, 256]), torch.Size([1, 256]))
     """
     size = features.shape[-2:]
     labels = resize_regions(regions, size).flatten(1)
@@ -121,7 +135,11 @@ def style_pool(
 
 
 def style_matrix(local: Tensor, whole: Tensor) -> Tensor:
-    """Style matrix (B, 256, n + 1): one column a region, the last one the whole face. Eq. (4)."""
+    """Style matrix (B, 256, n + 1): one column a region, the last one the whole face. Eq. (4).
+
+    >>> style_matrix(torch.zeros(1, 8, 256), torch.zeros(1, 256)).shape
+    torch.Size([1, 256, 9])
+    """
     return torch.cat([local, whole[:, None]], dim=1).transpose(1, 2)
 
 
@@ -138,6 +156,10 @@ def style_pairs(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         local and global styles, both (B, n, 256).
+
+    >>> local, whole = style_pairs(torch.zeros(1, 256, 9))
+    >>> local.shape, whole.shape
+    (torch.Size([1, 8, 256]), torch.Size([1, 8, 256]))
     """
     columns = matrix.transpose(1, 2)
     return columns[:, :-1], columns[:, -1:].expand(-1, columns.shape[1] - 1, -1)
@@ -157,6 +179,10 @@ class AdaptiveFusion(nn.Module):
         n: number of regions.
         fusion: "learned"; "fixed" keeps both weights at one half; "local" and "global" use one style alone.
         heads: "separate" linear layers for the local and the global style, or one "shared" by both.
+
+    >>> gamma, beta = AdaptiveFusion(16)(torch.zeros(1, 8, 256), torch.zeros(1, 8, 256))
+    >>> gamma.shape, beta.shape
+    (torch.Size([1, 8, 16]), torch.Size([1, 8, 16]))
     """
 
     def __init__(
@@ -202,6 +228,10 @@ class Encoder(nn.Module):
         inputs: 3, or 4 with the hole mask as a channel.
         widths: channels of the five layers.
         reading: layer reading, see ``ENCODER_STRIDES``.
+
+    >>> skips, abstract = Encoder(4, (4, 8, 16, 32, 32))(torch.zeros(1, 4, 64, 64))
+    >>> [tuple(skip.shape[1:]) for skip in skips], tuple(abstract.shape[1:])
+    ([(4, 64, 64), (8, 32, 32), (16, 16, 16), (32, 8, 8)], (32, 4, 4))
     """
 
     def __init__(self, inputs: int, widths: tuple[int, ...], reading: Reading = "R1") -> None:
@@ -241,6 +271,11 @@ class RegionNorm(nn.Module):
         statistics: mean and variance over the "whole" map, or over "valid" pixels only.
         affine: False leaves plain instance normalisation: gamma and beta are not used (an ablation).
         fusion, heads: see :class:`AdaptiveFusion`.
+
+    >>> norm, regions = RegionNorm(16), torch.ones(1, 8, 8, dtype=torch.uint8)
+    >>> hole, damaged = torch.ones(1, 1, 8, 8), torch.ones(1, 9, dtype=torch.bool)
+    >>> norm(torch.zeros(1, 16, 8, 8), torch.zeros(1, 256, 9), regions, hole, damaged).shape
+    torch.Size([1, 16, 8, 8])
     """
 
     def __init__(
@@ -293,6 +328,11 @@ class RegionRepair(nn.Module):
     normalisation, Eq. (17). Their product is the repaired skip connection, Eq. (18).
 
     The patent calls the second branch a "boundary residual", but multiplies by it: it is a gate.
+
+    >>> module, regions = RegionRepair(16), torch.ones(1, 8, 8, dtype=torch.uint8)
+    >>> hole, damaged = torch.ones(1, 1, 8, 8), torch.ones(1, 9, dtype=torch.bool)
+    >>> module(torch.zeros(1, 16, 8, 8), torch.zeros(1, 256, 9), regions, hole, damaged).shape
+    torch.Size([1, 16, 8, 8])
     """
 
     def __init__(self, channels: int, n: int = len(REGIONS), **options) -> None:
@@ -325,6 +365,10 @@ class Decoder(nn.Module):
     The patent joins the feature before the gate, which would leave the gate and the repair module unused; its text
     says the repaired skip connection, and so does this. Under R1 the last (full-size) skip joins before the output
     convolution, since nothing is left to upsample.
+
+    >>> skips = [torch.zeros(1, c, s, s) for c, s in ((4, 64), (8, 32), (16, 16), (32, 8))]
+    >>> Decoder((4, 8, 16, 32, 32))(torch.zeros(1, 32, 4, 4), skips).shape
+    torch.Size([1, 3, 64, 64])
     """
 
     def __init__(self, widths: tuple[int, ...], reading: Reading = "R1", bounded: bool = True) -> None:
@@ -371,6 +415,11 @@ class FacialStyle(nn.Module):
 
     Raises:
         ConfigError: an option has an unknown value.
+
+    >>> network, regions = FacialStyle(width=4), torch.ones(1, 64, 64, dtype=torch.uint8)
+    >>> image, hole = torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)
+    >>> network(image, hole, regions).image.shape, network.styles(image, hole, regions).shape
+    (torch.Size([1, 3, 64, 64]), torch.Size([1, 256, 9]))
     """
 
     def __init__(

@@ -28,6 +28,10 @@ class GatedConv(TwoStages):
 
     Raises:
         ConfigError: ``width`` is not a positive multiple of 4.
+
+    >>> found = GatedConv(width=4)(torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32))
+    >>> found.image.shape, found.coarse.shape
+    (torch.Size([1, 3, 32, 32]), torch.Size([1, 3, 32, 32]))
     """
 
     def __init__(self, width: int = 48, from_start: bool = False) -> None:
@@ -45,6 +49,9 @@ class GatedConv2d(nn.Module):
         features: channels returned; the convolution itself has twice as many.
         kernel, stride, dilation: of the convolution, with TensorFlow's SAME padding.
         activation: ELU everywhere but just before the attention (ReLU).
+
+    >>> GatedConv2d(3, 8, stride=2)(torch.zeros(1, 3, 16, 16)).shape
+    torch.Size([1, 8, 8, 8])
     """
 
     def __init__(

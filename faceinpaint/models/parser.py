@@ -15,7 +15,11 @@ from faceinpaint.regions import REGIONS
 
 
 def block(inputs: int, outputs: int) -> nn.Sequential:
-    """Two 3x3 convolutions with batch normalisation and ReLU."""
+    """Two 3x3 convolutions with batch normalisation and ReLU.
+
+    >>> block(3, 8)(torch.zeros(1, 3, 4, 4)).shape
+    torch.Size([1, 8, 4, 4])
+    """
     layers: list[nn.Module] = []
     for i in (inputs, outputs):
         layers += [nn.Conv2d(i, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
@@ -29,6 +33,9 @@ class FaceParser(nn.Module):
         width: channels at full size; doubled at each of four halvings, to at most eight times.
         n: number of regions; one more score is given, for the pixels outside all of them.
         from_start: the hole holds a start (:mod:`faceinpaint.models.start`), which is looked at.
+
+    >>> FaceParser(width=4)(torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)).image.shape
+    torch.Size([1, 9, 32, 32])
     """
 
     def __init__(self, width: int = 16, n: int = len(REGIONS), from_start: bool = False) -> None:
@@ -74,5 +81,8 @@ def parse(parser: nn.Module, image: Tensor, hole: Tensor) -> Tensor:
     Args:
         parser: a :class:`FaceParser`, with a start in front of it or without.
         image, hole: as in :meth:`FaceParser.forward`.
+
+    >>> parse(FaceParser(width=4), torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)).shape
+    torch.Size([1, 32, 32])
     """
     return parser(image, hole).image.argmax(1).to(torch.uint8)

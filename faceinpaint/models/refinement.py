@@ -158,6 +158,10 @@ def attention(foreground: Tensor, background: Tensor, mask: Tensor) -> tuple[Ten
     Returns:
         features: (B, C, H, W), in the type of ``foreground``.
         scores: weights (B, P, P) float32 with P = (H/2) * (W/2): row = place rebuilt, column = place borrowed from.
+
+    >>> features, weights = attention(torch.ones(1, 4, 8, 8), torch.ones(1, 4, 8, 8), torch.zeros(1, 1, 8, 8))
+    >>> features.shape, weights.shape
+    (torch.Size([1, 4, 8, 8]), torch.Size([1, 16, 16]))
     """
     height, width = foreground.shape[-2:]
     half = (height // 2, width // 2)
@@ -190,6 +194,9 @@ def fuse(scores: Tensor, size: tuple[int, int]) -> Tensor:
     Args:
         scores: (B, P, P), places numbered row-major.
         size: (h, w) with P = h * w.
+
+    >>> fuse(torch.ones(1, 4, 4), (2, 2)).shape
+    torch.Size([1, 4, 4])
     """
     h, w = size
     scores = _diagonal_sum(scores).unflatten(2, (h, w)).unflatten(1, (h, w))
@@ -209,6 +216,9 @@ def nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
     So halving takes every even row in the first half and every odd row in the second, unlike
     :func:`torch.nn.functional.interpolate`. (Doubling is the same in both.) The hole shrinks this way too, as in the
     original, so strokes thinner than the step can slip through the sieve and be offered for borrowing.
+
+    >>> nearest(torch.arange(4.0).reshape(1, 1, 1, 4), (1, 2))
+    tensor([[[[0., 3.]]]])
     """
     for dim, new in zip((-2, -1), size, strict=True):
         old = x.shape[dim]
@@ -223,6 +233,9 @@ class SameConv2d(nn.Conv2d):
 
     At stride 2 and even sides the padding is not symmetric (3x3: none before, one after), which ``padding=`` of
     PyTorch cannot say. Weights start as TensorFlow's do: Glorot uniform, bias 0.
+
+    >>> SameConv2d(3, 8, 5, stride=2)(torch.zeros(1, 3, 15, 15)).shape
+    torch.Size([1, 8, 8, 8])
     """
 
     def __init__(
@@ -259,5 +272,9 @@ def to_picture(conv: Conv, channels: int, width: int) -> list[nn.Module]:
 
 
 def with_mask(picture: Tensor, hole: Tensor) -> Tensor:
-    """The input of a stage (B, 5, H, W): picture, a plane of ones (it tells where the border is), the hole."""
+    """The input of a stage (B, 5, H, W): picture, a plane of ones (it tells where the border is), the hole.
+
+    >>> with_mask(torch.zeros(1, 3, 8, 8), torch.ones(1, 1, 8, 8)).shape
+    torch.Size([1, 5, 8, 8])
+    """
     return torch.cat([picture, torch.ones_like(hole), hole], dim=1)

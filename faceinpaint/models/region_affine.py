@@ -90,6 +90,11 @@ def region_affine(
 
     Returns:
         the result (B, C, h, w), mean and 1/std (B, C), in float32 at least.
+
+    >>> x, labels = torch.arange(8.0).reshape(1, 1, 2, 4), torch.zeros(1, 8, dtype=torch.long)
+    >>> out, mean, rstd = region_affine(x, torch.zeros(1, 1, 1), torch.full((1, 1, 1), 2.0), labels)
+    >>> out.mean(), mean
+    (tensor(2.), tensor([[3.5000]]))
     """
     flat = x.flatten(2)
     dtype = flat.dtype if flat.dtype == torch.float64 else torch.float32

