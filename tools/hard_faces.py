@@ -4,7 +4,7 @@ Test faces, one hole each, repaired with the weights that come with the reposito
 membrane alone, which learns nothing; the error by what is special about the face or the hole, read off the true parsing
 map. The pictures have one size, whatever that of the weights is. Only figures leave this script.
 
-    python tools/hard_faces.py --faces CelebAMask-HQ --holes irregular-masks [--count 500] [--size 256]
+    python tools/hard_faces.py --faces CelebAMask-HQ --holes irregular-masks --weights DIR [--count 500] [--size 256]
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from faceinpaint import metrics  # noqa: E402
+from faceinpaint.backbones import Backbone, load_backbone  # noqa: E402
 from faceinpaint.data.sets import FaceSet, HoleSet  # noqa: E402
 from faceinpaint.data.sources import load_faces, load_holes  # noqa: E402
 from faceinpaint.files import write_json  # noqa: E402
@@ -55,15 +56,25 @@ def lost(labels: np.ndarray, hole: np.ndarray) -> float:
     return float(hole[face].mean()) if face.any() else 0.0
 
 
-def measure(tool: Repairer, faces: FaceSet, holes: HoleSet, progress: Callable[[int], None] | None = None) -> Any:
-    """PSNR in the hole of each face with one hole, and its mean over each group; the same of the membrane alone."""
-    scores, classical, turns, losses = [], [], [turn(labels) for labels in faces.labels], []
+def measure(
+    tool: Repairer, faces: FaceSet, holes: HoleSet, lpips: Backbone | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Any:  # fmt: skip
+    """PSNR in the hole and LPIPS of each face with one hole, their means over each group; the membrane's beside them."""
+    scores: dict[str, list[float]] = {}
+    turns, losses = [turn(labels) for labels in faces.labels], []
     for i, (image, labels) in enumerate(zip(faces.images, faces.labels, strict=True)):
         hole = holes.holes[i % len(holes)]
         repaired = tool.repair(np.asarray(image), hole, boxes="whole").pixels
-        for found, picture in ((scores, repaired), (classical, np.rint(membrane(image, hole == 0)))):
-            pair = (torch.from_numpy(np.array(p)).permute(2, 0, 1)[None].float() for p in (picture, image))
-            found.append(metrics.psnr(*pair, torch.from_numpy(np.array(hole))[None, None].float()).item())
+        mask = torch.from_numpy(np.array(hole))[None, None].float()
+        for names, picture in (
+            (("psnr_hole", "lpips"), repaired),
+            (("classical", "classical_lpips"), np.rint(membrane(image, hole == 0))),
+        ):
+            pair = [torch.from_numpy(np.array(p)).permute(2, 0, 1)[None].float() for p in (picture, image)]
+            scores.setdefault(names[0], []).append(metrics.psnr(*pair, mask).item())
+            if lpips is not None:
+                scores.setdefault(names[1], []).append(metrics.lpips(*pair, lpips).item())
         losses.append(lost(labels, hole))
         if progress:
             progress(i + 1)
@@ -78,8 +89,7 @@ def measure(tool: Repairer, faces: FaceSet, holes: HoleSet, progress: Callable[[
     return {
         name: {
             "faces": int(chosen.sum()),
-            "psnr_hole": round(float(np.mean(np.array(scores)[chosen])), 2),
-            "classical": round(float(np.mean(np.array(classical)[chosen])), 2),
+            **{key: round(float(np.mean(np.array(found)[chosen])), 4) for key, found in scores.items()},
         }
         for name, chosen in groups.items()
         if chosen.sum() >= 5  # a mean over fewer says nothing
@@ -91,6 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", required=True)
     parser.add_argument("--holes", required=True)
+    parser.add_argument("--weights", default="auto", help="of the frozen network of LPIPS")
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--size", type=int, default=256)
     given = parser.parse_args()
@@ -101,7 +112,8 @@ def main() -> None:
         holes = load_holes(given.holes, "test", size, count=len(faces), cache=Path(cache))
         # Masks are sorted by size: in another order no kind of face gets the large ones.
         mixed = holes.subset(np.random.default_rng(0).permutation(len(holes)))
-        groups = measure(tool, faces, mixed, lambda n: print(f"\r{n}/{len(faces)}", end="", file=sys.stderr))
+        lpips = load_backbone("alexnet", given.weights)
+        groups = measure(tool, faces, mixed, lpips, lambda n: print(f"\r{n}/{len(faces)}", end="", file=sys.stderr))
     record = {
         "kind": "hard faces",
         "weights": asdict(entry) if entry else None,
