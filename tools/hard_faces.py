@@ -60,7 +60,7 @@ def measure(
     tool: Repairer, faces: FaceSet, holes: HoleSet, lpips: Backbone | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Any:  # fmt: skip
-    """PSNR in the hole and LPIPS of each face with one hole, their means over each group; the membrane's beside them."""
+    """PSNR in the hole and LPIPS of each face with one hole, as means over each group, beside the membrane's."""
     scores: dict[str, list[float]] = {}
     turns, losses = [turn(labels) for labels in faces.labels], []
     for i, (image, labels) in enumerate(zip(faces.images, faces.labels, strict=True)):
