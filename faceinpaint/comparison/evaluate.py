@@ -162,6 +162,9 @@ def evaluate(
     places = check_pairs(test.pairs, test.faces, test.holes)
     if len(places) < 2:
         raise DataError("set distances need at least two pairs", "Give a longer list of pairs")
+    for network in (row.generator, row.parser):
+        if isinstance(network, nn.Module):
+            network.to(device)
     lpips, features = lpips.to(device), features.to(device)
     with tempfile.TemporaryDirectory(prefix="faceinpaint-") as folder:
         seen = _Seen(lpips if lpips.trained and len(lpips.heads) else None, features, folder if inception else None)
@@ -200,9 +203,6 @@ def _repaired(row: Row, image: Tensor, hole: Tensor, labels: Tensor) -> Tensor:
     Raises:
         CheckpointError: it is not finite.
     """
-    for network in (row.generator, row.parser):
-        if isinstance(network, nn.Module):
-            network.to(image.device)
     regions = merge_classes(labels, row.merge)
     if row.map == "predicted":
         assert row.parser is not None  # a row whose map is predicted has a parser
