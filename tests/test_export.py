@@ -18,6 +18,7 @@ from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import CheckpointError, ConfigError
 from faceinpaint.models import composite, region_affine
 from faceinpaint.models.parser import FaceParser, parse
+from faceinpaint.models.start import Started, within
 from faceinpaint.presets import preset
 from faceinpaint.regions import REGIONS, merge_classes
 from faceinpaint.repair.export import export_onnx
@@ -28,7 +29,7 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = {"size": 32, "width": 4, "style_width": 4, "parser_width": 4, "baseline_scale": 0.06}
+SMALL = {"width": 4, "style_width": 4, "parser_width": 4, "baseline_scale": 0.06}
 
 
 def seeded(folder: Path, method: str, options: dict | None = None, merge: str = "regions", **changes) -> Path:
@@ -39,10 +40,10 @@ def seeded(folder: Path, method: str, options: dict | None = None, merge: str = 
     with torch.no_grad():
         for p in network.parameters():
             p.add_(torch.randn(p.shape, generator=draw) * 0.05)
-        if isinstance(network, FaceParser):  # every region is as likely as another
+        if isinstance(within(network), FaceParser):  # every region is as likely as another
             image = torch.randn(1, 3, config.preset.size, config.preset.size, generator=draw)
             scores = network.eval()(image, torch.zeros_like(image[:, :1])).image
-            network.score.bias -= scores.mean((0, 2, 3))
+            within(network).score.bias -= scores.mean((0, 2, 3))
     folder.mkdir(parents=True, exist_ok=True)
     about = {"config": config.to_dict(), "data": {"faces": "drawn faces (toy)", "face_count": 3}, "images": 5}
     weights.save(folder / "generator.safetensors", network.state_dict(), about)
@@ -68,10 +69,15 @@ class Pictures:
         names = [i.name for i in self.session.get_inputs()]
         return self.session.run(None, dict(zip(names, given, strict=False)))
 
+    def seen(self, image: NDArray, hole: NDArray) -> torch.Tensor:
+        """What the network in the file looks at: the face with its start in the hole, or with nothing there."""
+        face, mask = torch.from_numpy(image), torch.from_numpy(hole)
+        return self.network.fill(face, mask) if isinstance(self.network, Started) else face * (1 - mask)
+
     @torch.no_grad()
     def torch(self, *given: NDArray) -> torch.Tensor:
         image, hole, regions = map(torch.from_numpy, given)
-        if isinstance(self.network, FaceParser):
+        if isinstance(within(self.network), FaceParser):
             return parse(self.network, image, hole)
         return composite(self.network(image, hole, regions).image, image, hole)
 
@@ -91,7 +97,8 @@ def check_fifty(source: Path, file: Path) -> float:
         known = np.broadcast_to(hole == 0, repaired.shape)
         assert np.array_equal(repaired[known], image[known])
         lowest = min(lowest, psnr(repaired, expected, hole))
-        matrix = pictures.network.styles(*map(torch.from_numpy, (image * (1 - hole), hole, regions))).numpy()
+        given = map(torch.from_numpy, (hole, regions))
+        matrix = within(pictures.network).styles(pictures.seen(image, hole), *given).numpy()
         assert styles[0].shape == matrix.shape == (1, 256, len(REGIONS) + 1)
         np.testing.assert_allclose(styles[0], matrix, atol=0.02 * np.abs(matrix).max())
     return lowest
@@ -166,8 +173,8 @@ def test_styles_of_a_region_of_their_own_are_exported(tmp_path):
     _, styles = pictures.onnx(image, hole, regions)
     assert styles.shape == (1, 256, len(REGIONS) + 2)
     with torch.no_grad():
-        features = pictures.network.style(torch.from_numpy(image * (1 - hole))).numpy()
-    outside = regions[0][:: 32 // features.shape[2], :: 32 // features.shape[3]] == 0
+        features = within(pictures.network).style(pictures.seen(image, hole)).numpy()
+    outside = regions[0][:: 64 // features.shape[2], :: 64 // features.shape[3]] == 0
     np.testing.assert_allclose(styles[0, :, -2], features[0][:, outside].mean(1), atol=1e-4)
 
 
@@ -186,8 +193,8 @@ def test_half_is_half_the_size(generator):
 def test_what_16_bits_cannot_hold_stays_in_32(parser, tmp_path):
     network, config, about = load_generator(parser[0])
     with torch.no_grad():
-        network.score.weight.zero_()
-        network.down[1][0].weight[0, 0, 0, 0] = 1e6
+        within(network).score.weight.zero_()
+        within(network).down[1][0].weight[0, 0, 0, 0] = 1e6
     weights.save(tmp_path / "generator.safetensors", network.state_dict(), {"config": config.to_dict(), **about})
     export_onnx(tmp_path, tmp_path / "out.onnx", half=True)
     held = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(tmp_path / "out.onnx").graph.initializer}

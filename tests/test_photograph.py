@@ -22,12 +22,13 @@ from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.metrics import psnr, ssim
 from faceinpaint.models.parser import parse
 from faceinpaint.presets import preset
-from faceinpaint.repair import framing, photograph, trained
+from faceinpaint.repair import photograph, trained
+from faceinpaint.repair.colour import line_of
 from faceinpaint.repair.framing import Box
 from faceinpaint.repair.photograph import Repairer, comparison, inpaint
 from faceinpaint.training.run import Config, load_generator, load_parser
 
-P = preset("smoke", size=32, width=4, style_width=4, parser_width=4, baseline_scale=0.06)
+P = preset("smoke", size=64, width=4, style_width=4, parser_width=4, baseline_scale=0.06)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,7 @@ def test_the_map_matters_where_it_is_read(runs: Path) -> None:
 
 
 def test_the_map_is_the_parsers_of_the_damaged_face(runs: Path) -> None:
-    photo, hole, _ = drawn(32, 32)
+    photo, hole, _ = drawn(64, 64)
     tool = Repairer.load(runs / "ours")
     face = tool.repair(photo, hole, boxes="whole").faces[0]
     image = torch.from_numpy(photo * (1 - hole[..., None])).permute(2, 0, 1)[None].float() / 127.5 - 1
@@ -190,15 +191,65 @@ def spots(*places: tuple[int, int], shape: tuple[int, int] = (260, 520)) -> np.n
     return hole
 
 
-def test_the_face_is_found_and_framed(runs: Path) -> None:
+def believed(tool: Repairer, monkeypatch: pytest.MonkeyPatch) -> Repairer:
+    """Untrained, the parser sees no face anywhere: here it has no opinion."""
+    monkeypatch.setattr(photograph, "doubt", lambda regions, hole: None)
+    return tool
+
+
+def test_the_face_is_found_and_framed(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo, hole = crowd(), spots((140, 100))
-    done = Repairer.load(runs / "ours").repair(photo, hole)
+    done = believed(Repairer.load(runs / "ours"), monkeypatch).repair(photo, hole)
     assert len(done.faces) == 1
     assert done.classical == 0
     box = done.faces[0].box
     assert box is not None
     assert np.hypot(*np.subtract(box.centre, LEFT.centre)) < 15
     assert np.array_equal(done.pixels[hole == 0], photo[hole == 0])
+
+
+def test_a_face_that_the_parser_doubts_is_refused_with_the_reason_and_what_to_type(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photograph, "doubt", lambda regions, hole: "it has no nose")
+    photo, hole, tool = crowd(), spots((140, 100)), Repairer.load(runs / "ours")
+    with pytest.raises(
+        DataError, match=r"no face was found \(\d.* might be one, but it has no nose\)\. .*--box.*--out"
+    ):
+        tool.repair(photo, hole)
+    assert tool.repair(photo, hole, outside="classical").faces == ()
+    assert len(tool.repair(photo, hole, boxes=[LEFT]).faces) == 1  # who gives a box is not asked
+
+
+@pytest.mark.parametrize("name", ["ours", "gated"])
+def test_a_photograph_without_colour_gets_a_repair_without_colour(name: str, runs: Path) -> None:
+    photo, hole, _ = drawn(80, 70)
+    grey = np.repeat(photo[..., 1:2], 3, axis=2)
+    for kind in (grey, np.dstack([grey, np.full((80, 70), 200, np.uint8)]), grey.astype(np.uint16) * 257):
+        done = inpaint(kind, hole, weights=runs / name, boxes="whole")
+        assert (done[..., :3] == done[..., :1]).all()
+        assert np.array_equal(done[hole == 0], kind[hole == 0])
+
+
+def test_a_sepia_photograph_gets_a_sepia_repair(runs: Path) -> None:
+    photo, hole, _ = drawn(80, 70)
+    sepia = np.rint(photo[..., 1:2] * [0.95, 0.78, 0.55] + [10, 6, 2]).astype(np.uint8)
+    done = inpaint(sepia, hole, weights=runs / "gated", boxes="whole")
+    line = line_of(sepia[hole == 0], 255)
+    assert line.reach < 2
+    assert line.distance(done[hole == 1]).max() <= line.distance(sepia[hole == 0]).max()
+
+
+def test_colour_under_full_transparency_is_nobodys(runs: Path) -> None:
+    photo, hole, _ = drawn(80, 70)
+    alpha = np.full((80, 70, 1), 255, np.uint8)
+    alpha[:, :30] = 0
+    cut_out = np.dstack([photo, alpha])
+    results = []
+    for hidden in ((0, 255, 0), (0, 0, 0)):
+        cut_out[:, :30, :3] = hidden
+        results.append(inpaint(cut_out, hole, weights=runs / "ours", boxes="whole"))
+    assert np.array_equal(results[0][hole == 1], results[1][hole == 1])
 
 
 def test_several_faces_are_each_repaired_alone(runs: Path) -> None:
@@ -225,7 +276,7 @@ def test_a_repair_is_not_what_the_next_face_sees(runs: Path) -> None:
         assert np.ptp(face.image[face.hole == 0]) == 0  # nothing of the other hole is seen beside it
 
 
-def test_a_hole_outside_any_face_is_refused_or_filled_classically(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hole_outside_any_face_is_refused_or_filled_classically(runs: Path) -> None:
     photo, hole, tool = crowd(), spots((140, 100), (230, 225)), Repairer.load(runs / "ours")
     with pytest.raises(DataError, match=r"50\.0% of the hole lie outside the faces \(92,79,83,83\).*classical"):
         tool.repair(photo, hole, boxes=[LEFT])
@@ -237,7 +288,6 @@ def test_a_hole_outside_any_face_is_refused_or_filled_classically(runs: Path, mo
     filled = done.pixels[225:243, 230:250].astype(float)
     around = photo[224:244, 229:251].astype(float)
     assert np.abs(filled.mean((0, 1)) - around.mean((0, 1))).max() < 40
-    monkeypatch.setattr(framing, "TILTS", ())
     flat = np.full((80, 80, 3), 120, np.uint8)
     with pytest.raises(DataError, match="no face was found"):
         tool.repair(flat, spots((30, 30), shape=(80, 80)))

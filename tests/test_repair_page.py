@@ -18,6 +18,7 @@ from PIL import Image
 from faceinpaint.metrics import quantise
 from faceinpaint.models import composite
 from faceinpaint.models.parser import parse
+from faceinpaint.models.start import Started, within
 from faceinpaint.regions import REGION_COLOURS, REGIONS
 from faceinpaint.training.run import load_generator
 
@@ -133,7 +134,8 @@ def by_torch(built: Path, found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.
     with torch.no_grad():
         regions = parse(parser, image, hole)
         raw = generator(image, hole, regions).image
-        styles = generator.styles(image * (1 - hole), hole, regions)
+        seen = generator.fill(image, hole) if isinstance(generator, Started) else image * (1 - hole)
+        styles = within(generator).styles(seen, hole, regions)
     repaired = quantise(composite(raw, image, hole))[0].permute(1, 2, 0).numpy()
     return repaired, regions[0].numpy(), styles[0].numpy()
 

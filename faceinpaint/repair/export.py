@@ -19,6 +19,7 @@ from faceinpaint.errors import ConfigError
 from faceinpaint.files import replacing
 from faceinpaint.models import composite
 from faceinpaint.models.facial_style import FacialStyle
+from faceinpaint.models.start import Started, within
 from faceinpaint.regions import REGIONS
 from faceinpaint.repair.trained import halved, listed
 from faceinpaint.training.methods import METHODS, PARSER
@@ -39,11 +40,13 @@ class _Repair(nn.Module):
         self.generator = generator
 
     def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None) -> tuple[Tensor, ...]:
-        repaired = composite(self.generator(image, hole, regions).image, image, hole)
-        if regions is None or not isinstance(self.generator, FacialStyle):
+        network = within(self.generator)
+        seen = self.generator.fill(image, hole) if isinstance(self.generator, Started) else image * (1 - hole)
+        repaired = composite(network(seen, hole, regions).image, image, hole)
+        if regions is None or not isinstance(network, FacialStyle):
             return (repaired,)
         # Asked for a second time; equal parts of a graph are computed once.
-        return repaired, self.generator.styles(image * (1 - hole), hole, regions)
+        return repaired, network.styles(seen, hole, regions)
 
 
 class _Parse(nn.Module):

@@ -1,8 +1,7 @@
 """Find a face in a photograph, and cut it out the way the generator has seen faces: CelebA-HQ's framing.
 
-The detector is scikit-image's cascade of local binary patterns (Viola and Jones, 2004; Ahonen et al., 2006), trained
-on frontal faces; its file is part of that package. It looks at the photograph with the hole filled classically,
-never at what lies under the hole.
+Five landmarks of each face (:mod:`faceinpaint.repair.finder`) give place, size and tilt. The detector looks at the
+photograph with the hole filled classically, never at what lies under the hole.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ import cv2
 import numpy as np
 
 from faceinpaint.errors import ConfigError
+from faceinpaint.repair.finder import LONGEST as SEEN
+from faceinpaint.repair.finder import Sight, search
 from faceinpaint.repair.membrane import membrane
 
 BOX_SHARE = 0.644
@@ -24,39 +25,17 @@ BOX_CENTRE = (0.506, 0.555)
 Medians over the first 400 training faces of the 256-pixel CelebAMask-HQ (`tests/test_framing.py` measures again where
 the faces are at hand). In the middle half of the faces the box's side is between 0.62 and 0.67."""
 
-TILTS = (-20.0, 20.0, -40.0, 40.0)
-"""Degrees by which the photograph is turned to look for faces, if none is likely upright."""
-
 WIDEST = 4
 LONGEST = 32766
 """How large the frame of a given box may be: so many times the photograph's longer side, for a face of which the
 photograph shows a small part; and so many pixels, which is what OpenCV can cut out."""
 
-SCALES = (1.0, 0.94, 0.88)
-"""Sizes at which a doubtful photograph is looked at: a face is seen at all of them, a chance likeness at one."""
+CLEAR, ENOUGH = 0.5, 0.25
+"""Likelihood of a face that is clear; and of the best one, if none is. Both may be doubted still, see
+:func:`faceinpaint.repair.doubt.doubt`."""
 
-CLEAR, LIKELY, ENOUGH = 8, 10, 3
-"""Windows of the detector that must agree on a face: at one size; at all of :data:`SCALES` together; and there, if
-nothing better is found in a turned photograph."""
-
-
-class Look(NamedTuple):
-    """Where faces are looked for.
-
-    Attributes:
-        longest: side in pixels to which the photograph is shrunk.
-        least, most: smallest and largest face in pixels then.
-        near: look around the hole alone.
-    """
-
-    longest: int
-    least: int
-    most: int
-    near: bool = False
-
-
-ALL = Look(512, 40, 512)
-SMALL = Look(1536, 40, 120, near=True)
+NEAR = 6
+"""How much of a large photograph is looked at around the hole for small faces: so many times the hole's extent."""
 
 
 class Box(NamedTuple):
@@ -79,8 +58,18 @@ class Box(NamedTuple):
         """In pixels."""
         return self.x + self.width / 2, self.y + self.height / 2
 
+    @classmethod
+    def of(cls, sight: Sight) -> Box:
+        """The box whose frame (:meth:`Frame.around`) is that of a face that was seen."""
+        x, y, side, tilt = sight.frame
+        c, s = np.cos(np.radians(tilt)), np.sin(np.radians(tilt))
+        dx, dy = (side * (place - 0.5) for place in BOX_CENTRE)
+        width = BOX_SHARE * side
+        left, top = x + c * dx - s * dy - width / 2, y + s * dx + c * dy - width / 2
+        return cls(float(left), float(top), width, width, tilt)
+
     def __str__(self) -> str:
-        numbers = self if self.tilt else self[:4]
+        numbers = self if round(self.tilt) else self[:4]
         return ",".join(f"{number:.0f}" for number in numbers)
 
 
@@ -213,113 +202,46 @@ def owners(frames: Sequence[Frame], rows: np.ndarray, columns: np.ndarray) -> np
 
 
 def find_faces(photo: np.ndarray, hole: np.ndarray) -> list[Box]:
-    """Faces whose frame the hole touches; if there is none of these, other faces of the photograph.
+    """Faces whose frame the hole touches; if there is none of these, other clear faces of the photograph.
 
-    If none is clear, the likeliest, looked for at several sizes, small ones near the hole and tilted ones too.
+    If no touched one is clear, the likeliest is given. What is small there is looked at again near the hole.
 
     Args:
         photo: (H, W, 3) uint8 RGB, upright. What lies under the hole is not looked at.
         hole: (H, W) bool.
 
     Returns:
-        largest first.
+        the surest first.
     """
+    if hole.all():
+        return []
     rows, columns = np.nonzero(hole)
 
-    def touched(found: list[tuple[int, Box]], votes: int) -> list[tuple[int, Box]]:
-        likely = [(n, box) for n, box in found if n >= votes]
-        return [(n, box) for n, box in likely if (owners([Frame.around(box)], rows, columns) == 0).any()]
+    def touched(sights: list[Sight]) -> list[Box]:
+        clear = [s for s in sights if s.score >= CLEAR] or [s for s in sights[:1] if s.score >= ENOUGH]
+        boxes = [Box.of(s) for s in clear]
+        return [box for box in boxes if (owners([Frame.around(box)], rows, columns) == 0).any()]
 
-    first = _look(photo, hole, ALL, SCALES[:1])
-    clear = touched(first, CLEAR)
-    if clear:
-        return [box for _, box in clear]
-    upright = [(ALL, 0.0)] + [(SMALL, 0.0)] * (max(hole.shape) > ALL.longest)
-    doubtful: list[tuple[int, Box]] = []
-    for looks in (upright, [(ALL, tilt) for tilt in TILTS]):
-        doubtful += touched([f for look, tilt in looks for f in _look(photo, hole, look, SCALES, tilt)], ENOUGH)
-        if any(votes >= LIKELY for votes, _ in doubtful):
-            break
-    if doubtful:
-        return [max(doubtful, key=lambda f: f[0] * f[1].width ** 2)[1]]  # chance likenesses are small
-    return [box for votes, box in first if votes >= CLEAR]
-
-
-def _look(
-    photo: np.ndarray, hole: np.ndarray, look: Look, scales: Sequence[float], tilt: float = 0.0
-) -> list[tuple[int, Box]]:
-    """What the detector finds, in pixels of the photograph, and how many of its windows agree on each face."""
-    windows = []
-    for share in scales:
-        height, width = hole.shape
-        scale = share * min(1.0, look.longest / max(height, width))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        whole = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999  # no bit of the hole
-        seen = cv2.resize(photo * ~hole[..., None], size, interpolation=cv2.INTER_AREA)
-        if not whole.any():
-            continue
-        filled = np.rint(membrane(seen, whole)).astype(np.uint8)
-        top = left = 0
-        if look.near and not whole.all():
-            reach = round(look.most / BOX_SHARE)
-            around = [np.flatnonzero((~whole).any(axis)) for axis in (1, 0)]
-            (top, bottom), (left, right) = ((max(0, int(a.min()) - reach), int(a.max()) + reach) for a in around)
-            filled = filled[top:bottom, left:right]
-        windows += [
-            Box((b.x + left) / scale, (b.y + top) / scale, b.width / scale, b.height / scale, tilt)
-            for b in _windows(filled, look, tilt)
-        ]
-    return _agreed(windows)
+    everything = slice(0, hole.shape[0]), slice(0, hole.shape[1])
+    sights = _seen(photo, hole, everything)
+    found = touched(sights)
+    if not found and len(rows) and max(hole.shape) > SEEN:
+        around = []
+        for places, length in ((rows, hole.shape[0]), (columns, hole.shape[1])):
+            low, high = int(places.min()), int(places.max()) + 1
+            reach = max(NEAR * (high - low), SEEN) // 2
+            around.append(slice(max(0, (low + high) // 2 - reach), min(length, (low + high) // 2 + reach)))
+        found = touched(_seen(photo, hole, (around[0], around[1])))
+    return found or [Box.of(s) for s in sights if s.score >= CLEAR]
 
 
-def _windows(picture: np.ndarray, look: Look, tilt: float) -> list[Box]:
-    """Every window of (H, W, 3) uint8, turned back by ``tilt`` degrees, in which the detector sees a face."""
-    from skimage import data
-    from skimage.feature import Cascade  # takes a second to import, and not every repair looks for a face
-
-    height, width = picture.shape[:2]
-    if min(height, width) < look.least:
-        return []
-    turned = Frame.on_pixels(width / 2, height / 2, max(height, width), tilt)
-    view = turned.cut(picture, mirrored=False) if tilt else picture
-    found = Cascade(data.lbp_frontal_face_cascade_filename()).detect_multi_scale(
-        img=np.ascontiguousarray(view), scale_factor=1.1, step_ratio=1, min_size=(look.least, look.least),
-        max_size=(look.most, look.most), min_neighbor_number=1, intersection_score_threshold=1.0,
-    )  # fmt: skip
-    windows = []
-    for f in found:
-        x, y, side = f["c"] + f["width"] / 2, f["r"] + f["height"] / 2, float(f["width"])
-        if tilt:
-            x, y = (float(place) for place in turned.matrix @ [x - 0.5, y - 0.5, 1] + 0.5)
-        if 0 <= x < width and 0 <= y < height:
-            windows.append(Box(x - side / 2, y - side / 2, side, side, tilt))
-    return windows
-
-
-def _agreed(windows: Sequence[Box]) -> list[tuple[int, Box]]:
-    """Windows of nearly the same face joined to their mean, with their number; largest first.
-
-    Much smaller ones in the frame of a face that more windows agree on are dropped: there the detector has taken a
-    mouth or a chin for a face.
-    """
-    groups: list[list[Box]] = []
-    for window in sorted(windows, key=lambda w: (-w.width, w.x, w.y)):
-        for group in groups:
-            mean = Box(*np.mean(group, axis=0))
-            apart = np.hypot(*np.subtract(window.centre, mean.centre))
-            if apart < mean.width / 4 and window.width > mean.width / 1.5 and window.tilt == mean.tilt:
-                group.append(window)
-                break
-        else:
-            groups.append([window])
-    found = [(len(group), Box(*(float(number) for number in np.mean(group, axis=0)))) for group in groups]
-    return [
-        (votes, box)
-        for votes, box in found
-        if not any(
-            more >= votes
-            and other.width > box.width
-            and np.abs(np.subtract(box.centre, other.centre)).max() < other.width / BOX_SHARE / 2
-            for more, other in found
-        )
-    ]
+def _seen(photo: np.ndarray, hole: np.ndarray, part: tuple[slice, slice]) -> list[Sight]:
+    """Faces of a part of a photograph, its hole filled; in pixels of the photograph."""
+    photo, hole = photo[part], hole[part]
+    height, width = hole.shape
+    scale = min(1.0, SEEN / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    whole = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999  # no bit of the hole
+    seen = cv2.resize(photo * ~hole[..., None], size, interpolation=cv2.INTER_AREA)
+    back = np.array([[width / size[0], 0, part[1].start], [0, height / size[1], part[0].start]])
+    return [sight.moved(back) for sight in search(membrane(seen, whole))]

@@ -4,6 +4,10 @@ A membrane clamped at the known pixels obeys Laplace's equation where nothing is
 around a hole it fills the hole without learning anything; stretched over the difference between a photograph and its
 repair along the edge of a hole, and added to the repair, it makes the two meet without a step and leaves the
 repair's detail alone (Perez, Gangnet, Blake: Poisson Image Editing, 2003, where the guiding gradient is the repair's).
+
+The networks' own start (:func:`faceinpaint.models.start.membrane`) is coarser, since it must be cheap, differentiable
+and part of an exported network. At full size a seam shows what is left of it: in a box of a quarter of a photograph of
+256 pixels that one is 1.9 levels of 255 from Laplace's equation in the mean and 8.5 at most, this one 0.14 and 0.75.
 """
 
 from __future__ import annotations

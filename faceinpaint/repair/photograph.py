@@ -26,6 +26,8 @@ from faceinpaint.models.start import Started, within
 from faceinpaint.pixels import from_bytes, to_bytes
 from faceinpaint.regions import REGION_COLOURS, merge_classes, to_official
 from faceinpaint.repair import trained
+from faceinpaint.repair.colour import line_of
+from faceinpaint.repair.doubt import doubt
 from faceinpaint.repair.framing import Box, Frame, check_box, check_frame, find_faces, owners
 from faceinpaint.repair.membrane import membrane
 from faceinpaint.repair.pictures import (
@@ -143,13 +145,18 @@ class Repairer:
 
         unit = 257 if pixels.dtype == np.uint16 else 1
         colours = np.repeat(pixels[..., :1], 3, axis=2) if pixels.shape[2] < 3 else pixels[..., :3]
-        colours = np.where(hole[..., None], 0, colours).astype(np.float32) / unit  # nothing below sees under the hole
+        known = ~hole if pixels.shape[2] in (1, 3) else ~hole & (pixels[..., -1] > 0)
+        line = line_of(colours[known], np.iinfo(pixels.dtype).max) if known.any() else None
+        # Nothing below sees under the hole, nor what is hidden under full transparency: it is nobody's colour.
+        colours = np.where(known[..., None], colours, 0).astype(np.float32) / unit
+        if not (known | hole).all():
+            colours = np.where((known | hole)[..., None], colours, membrane(colours, known))
         rows, columns = np.nonzero(hole)
-        places = _places(colours, hole, boxes)
+        places, doubts = self._places(colours, hole, boxes)
         owner = owners([frame for frame, _ in places], rows, columns)
         left = int((owner < 0).sum())
         if left and outside == "refuse":
-            raise _nowhere(places, left / len(owner))
+            raise _nowhere(places, doubts, left / len(owner))
         of_pixel = np.full(hole.shape, -1, np.int32)
         of_pixel[rows, columns] = owner
         filled, faces = colours.copy(), []  # each face sees the holes of all: a repair is nothing known
@@ -161,7 +168,28 @@ class Repairer:
             filled[where][own] = _seamless(faces[-1], colours[where], hole[where], where)[own]
         if left:
             filled = membrane(filled, of_pixel + ~hole >= 0)
-        return Repair(_with_colours(pixels, hole, filled * unit).reshape(photo.shape), tuple(faces), left)
+        filled *= unit
+        if line is not None:
+            filled[hole] = line.held(filled[hole], np.iinfo(pixels.dtype).max)
+        return Repair(_with_colours(pixels, hole, filled).reshape(photo.shape), tuple(faces), left)
+
+    def _places(
+        self, colours: np.ndarray, hole: np.ndarray, boxes: Boxes
+    ) -> tuple[list[tuple[Frame, Box | None]], list[str]]:
+        """The frames of the faces, with their boxes, and why others were not taken: found ones are judged by the
+        parser too."""
+        places = _places(colours, hole, boxes)
+        if boxes is not None or self.parser is None or self.config.merge != "regions":
+            return places, []
+        good, doubts = [], []
+        for frame, box in places:
+            small, mask = _shrunk(frame.cut(colours), frame.cut((~hole).astype(np.float32)), self.parser_size)
+            why = doubt(parse(self.parser, *self._tensors(small, mask))[0].cpu().numpy(), mask)
+            if why is None:
+                good.append((frame, box))
+            else:
+                doubts.append(f"{box} might be one, but {why}")
+        return good, doubts
 
     @torch.no_grad()
     def _face(
@@ -289,18 +317,19 @@ def _places(colours: np.ndarray, hole: np.ndarray, boxes: Boxes) -> list[tuple[F
     return [(Frame.around(box), box) for box in faces]
 
 
-def _nowhere(places: Sequence[tuple[Frame, Box | None]], share: float) -> DataError:
+def _nowhere(places: Sequence[tuple[Frame, Box | None]], doubts: Sequence[str], share: float) -> DataError:
     """The refusal of a hole of which a part lies in no face."""
     where = "; ".join(str(box) for _, box in places)
     if not places:
-        problem = "no face was found"
+        problem = "no face was found" + (f" ({'; '.join(doubts)})" if doubts else "")
     elif share == 1:
         problem = f"the hole lies outside the faces ({where})"
     else:
         problem = f"{100 * share:.1f}% of the hole lie outside the faces ({where})"
     return DataError(
         problem,
-        "Give the box x,y,width,height of the face, or fill what lies outside faces classically (--outside classical)",
+        "Give the box of the face (--box x,y,width,height[,tilt]), or fill what lies outside faces classically "
+        "(--outside classical)",
     )
 
 

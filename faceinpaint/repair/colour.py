@@ -1,0 +1,71 @@
+"""A repair has no colour that its photograph does not have.
+
+The colours of a photograph without colour lie on the line from black to white, those of a sepia one on another line,
+those of any other around a line, at some distance. The networks know colourful faces and paint such ones. So what they
+paint is brought as near to that line as the known pixels are.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+PALE = 0.03
+"""Of the range of values: a photograph of which all but a few pixels are as near to the line has no colour, and those
+few (a stamp, a date) do not lend theirs to the rest."""
+
+FEW = 0.005
+
+
+class Line(NamedTuple):
+    """The line of a photograph's colours.
+
+    Attributes:
+        centre, along: (3,) a point on it, and its direction, of length 1.
+        reach: how far from it colours lie.
+    """
+
+    centre: np.ndarray
+    along: np.ndarray
+    reach: float
+
+    def distance(self, colours: np.ndarray) -> np.ndarray:
+        """Of colours (..., 3) from the line."""
+        return np.linalg.norm(self._beside(colours.astype(np.float64)), axis=-1)
+
+    def _beside(self, colours: np.ndarray) -> np.ndarray:
+        apart = colours - self.centre
+        return apart - (apart @ self.along)[..., None] * self.along
+
+    def held(self, colours: np.ndarray, most: int) -> np.ndarray:
+        """Colours (n, 3) as whole numbers from 0 to ``most``, none farther from the line than :attr:`reach`, if there
+        are whole numbers so near."""
+        colours = colours.astype(np.float64)
+        beside = self._beside(colours)
+        far = np.linalg.norm(beside, axis=1)
+        shrink = np.minimum(1, self.reach / np.maximum(far, 1e-9))
+        wanted = colours - beside * (1 - shrink)[:, None]
+        whole = np.rint(wanted).clip(0, most)
+        over = np.flatnonzero(self.distance(whole) > self.reach)
+        if len(over):  # rounded away from the line: the nearest whole numbers on all sides, the best of them
+            corners = np.array(np.meshgrid(*[[0, 1]] * 3, indexing="ij")).reshape(3, -1).T
+            choices = (np.floor(wanted[over])[:, None] + corners).clip(0, most)
+            apart = np.linalg.norm(choices - wanted[over][:, None], axis=2)
+            outside = np.maximum(self.distance(choices) - self.reach, 0)
+            best = np.argmin(outside * 1e6 + apart, axis=1)
+            whole[over] = choices[np.arange(len(over)), best]
+        return whole
+
+
+def line_of(colours: np.ndarray, most: int) -> Line:
+    """The line of known colours (n, 3), n > 0, of values from 0 to ``most``."""
+    colours = colours.astype(np.float64)
+    if (colours == colours[:, :1]).all():
+        return Line(np.zeros(3), np.full(3, 3**-0.5), 0.0)
+    centre = colours.mean(0)
+    _, directions = np.linalg.eigh(np.cov((colours - centre).T, bias=True) if len(colours) > 1 else np.eye(3))
+    line = Line(centre, directions[:, -1], 0.0)
+    distances = line.distance(colours)
+    nearly_all = float(np.quantile(distances, 1 - FEW))
+    return line._replace(reach=nearly_all if nearly_all < PALE * most else float(distances.max()))

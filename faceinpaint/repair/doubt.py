@@ -1,0 +1,62 @@
+"""A second opinion on a face that was found: does its parsing map look like a face's, in what is left of it?
+
+The detector is told nothing of holes and sees a face in many things. The parser was trained on damaged faces framed as
+CelebA-HQ frames them; where it sees no skin in the middle, or eyes, nose and mouth elsewhere than there, the frame
+lies wrong or there is no face.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from faceinpaint.regions import REGIONS
+
+SKIN, NOSE, EYES, BROWS, MOUTH = (REGIONS.index(name) + 1 for name in ("skin", "nose", "eyes", "brows", "mouth"))
+
+OVAL = (0.5, 0.58, 0.22, 0.30)
+"""Where the face itself lies in its frame, in sides: centre across and down, half of the width and of the height."""
+
+PLACES = {EYES: (0.37, 0.58), NOSE: (0.42, 0.74), MOUTH: (0.62, 0.90)}
+"""Rows between which features of a framed face lie, in sides. All lie between 0.2 and 0.8 across."""
+
+LEFT = 0.08
+"""Share of the oval that must be known to tell anything."""
+
+SEEN, PLACED = 0.5, 0.5
+"""Shares that must be right: of the known oval, face; of the known pixels of each feature, in its place."""
+
+ANY = 0.004
+"""Share of the frame that a feature must cover to be judged."""
+
+
+def doubt(regions: np.ndarray, hole: np.ndarray) -> str | None:
+    """Why this is hardly a face, in words; None if it may well be one.
+
+    Args:
+        regions: (S, S) region ids of the eight regions, as the parser sees the frame.
+        hole: (S, S) bool or 0 and 1, 1 = hole.
+    """
+    size = len(regions)
+    down, across = (np.mgrid[:size, :size] + 0.5) / size
+    x, y, width, height = OVAL
+    known = hole == 0
+    oval = ((across - x) / width) ** 2 + ((down - y) / height) ** 2 <= 1
+    left = (oval & known).sum() / oval.sum()
+    if left < LEFT:
+        return f"{100 * left:.0f}% of it are left"
+    face = np.isin(regions, (SKIN, NOSE, EYES, BROWS, MOUTH))
+    share = (face & oval & known).sum() / (oval & known).sum()
+    if share < SEEN:
+        return f"{100 * (1 - share):.0f}% of what is left of it do not look like one"
+    middle = (across > 0.2) & (across < 0.8)
+    seen = []
+    for feature, (top, bottom) in PLACES.items():
+        there = (regions == feature) & known
+        if there.sum() < ANY * size**2:
+            continue
+        seen.append(feature)
+        if (there & middle & (down > top) & (down < bottom)).sum() < PLACED * there.sum():
+            return f"the {REGIONS[feature - 1]} would not be in its place"
+    if not seen and left > 0.7:
+        return "neither eyes nor nose nor mouth are seen"
+    return None

@@ -1,0 +1,41 @@
+"""The second opinion: a drawn face is believed, and what is none is doubted with the reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from faceinpaint.data.toy import toy_faces
+from faceinpaint.regions import merge_classes
+from faceinpaint.repair.doubt import MOUTH, SKIN, doubt
+
+NOTHING = np.zeros((64, 64), np.uint8)
+
+
+def maps() -> list[np.ndarray]:
+    return [merge_classes(labels, "regions") for labels in toy_faces(12, 64, "test").labels]
+
+
+def test_drawn_faces_are_believed_with_a_hole_and_without() -> None:
+    half = NOTHING.copy()
+    half[:, 32:] = 1
+    for regions in maps():
+        assert doubt(regions, NOTHING) is None
+        assert doubt(regions, half) is None
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_a_frame_that_is_turned_is_doubted(turn: int) -> None:
+    reasons = [doubt(np.rot90(regions, turn), NOTHING) for regions in maps()]
+    assert sum(reason is not None for reason in reasons) >= 11
+
+
+def test_each_reason_is_given() -> None:
+    everything = np.ones((64, 64), np.uint8)
+    skin = np.full((64, 64), SKIN, np.uint8)
+    upper_mouth = skin.copy()
+    upper_mouth[10:16, 24:40] = MOUTH
+    assert doubt(skin, everything) == "0% of it are left"
+    assert doubt(NOTHING, NOTHING) == "100% of what is left of it do not look like one"
+    assert doubt(skin, NOTHING) == "neither eyes nor nose nor mouth are seen"
+    assert doubt(upper_mouth, NOTHING) == "the mouth would not be in its place"

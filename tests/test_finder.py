@@ -1,0 +1,71 @@
+"""The face detector: its file, its landmarks, and the frame that follows from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import data
+
+from faceinpaint.errors import CheckpointError
+from faceinpaint.repair import finder
+from faceinpaint.repair.finder import Sight, apart, look_closely
+
+EYES, MOUTH = np.array([[130, 108], [170, 108]]), 152
+"""Of the portrait, roughly, as a reader sees them."""
+
+
+def level(x: float, y: float, side: float, score: float = 0.9) -> Sight:
+    """An upright face whose eyes are a quarter of ``side`` apart."""
+    points = np.array([[-0.125, 0], [0.125, 0], [0, 0.13], [-0.1, 0.26], [0.1, 0.26]]) * side + (x, y)
+    return Sight(score, points)
+
+
+def test_the_frame_is_that_of_karras_and_others() -> None:
+    x, y, side, tilt = level(100, 100, 80).frame
+    assert side == pytest.approx(80 / finder.ENLARGED)
+    assert (x, tilt) == (pytest.approx(100), pytest.approx(0))
+    assert y == pytest.approx(100 + 0.1 * 0.26 * 80 - finder.LOWERED * side)
+
+
+@pytest.mark.parametrize("turn", [30, 90, 180, -120])
+def test_the_frame_turns_with_the_face(turn: float) -> None:
+    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    matrix = np.array([[c, -s, 7], [s, c, -3]])
+    sight = level(100, 100, 80)
+    x, y, side, tilt = sight.moved(matrix).frame
+    assert (x, y) == pytest.approx(tuple(matrix @ [*sight.frame[:2], 1]))
+    assert side == pytest.approx(sight.frame[2])
+    assert (tilt - turn + 180) % 360 - 180 == pytest.approx(0, abs=1e-6)
+
+
+def test_a_mirrored_face_has_its_left_eye_on_the_left() -> None:
+    sight = level(100, 100, 80).mirrored(300)
+    assert sight.frame == pytest.approx((200, *level(100, 100, 80).frame[1:]))
+    assert sight.points[0, 0] < sight.points[1, 0]
+
+
+def test_sights_of_one_face_are_joined_and_a_frame_that_swallows_others_is_dropped() -> None:
+    found = apart([level(100, 100, 80, 0.9), level(102, 100, 84, 0.8), level(300, 100, 80), level(120, 110, 400, 0.4)])
+    assert [round(s.score, 1) for s in found] == [0.9, 0.9]
+    assert 80 < found[0].frame[2] * finder.ENLARGED < 84
+
+
+def test_eyes_and_mouth_of_a_real_face_are_seen() -> None:
+    (sight, *_) = look_closely(data.astronaut()[:260, 80:340].astype(np.float32))
+    assert sight.score > 0.8
+    assert np.abs(sight.points[:2] - EYES).max() < 12
+    assert np.abs(sight.points[3:, 1] - MOUTH).max() < 12
+
+
+def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "centerface.onnx"
+    other.write_bytes(finder.FILE.read_bytes()[:-1] + b"\0")
+    for path in (other, tmp_path / "absent.onnx"):
+        monkeypatch.setattr(finder, "FILE", path)
+        finder._network.cache_clear()
+        with pytest.raises(CheckpointError, match="not the face detector"):
+            finder._network()
+    monkeypatch.undo()
+    finder._network.cache_clear()
