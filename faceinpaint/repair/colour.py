@@ -38,6 +38,15 @@ class Line(NamedTuple):
         apart = colours - self.centre
         return apart - (apart @ self.along)[..., None] * self.along
 
+    def _within(self, colours: np.ndarray, most: int) -> np.ndarray:
+        """Colours (n, 3) moved along the line until they are colours at all: cut off, they would leave it."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ends = np.sort([-colours / self.along, (most - colours) / self.along], axis=0)  # steps to either bound
+        ends = np.where(self.along != 0, ends, np.array([-np.inf, np.inf])[:, None, None])
+        first, last = ends[0].max(1), ends[1].min(1)
+        step = np.where(first <= last, np.clip(0, first, last), 0)
+        return colours + step[:, None] * self.along
+
     def held(self, colours: np.ndarray, most: int) -> np.ndarray:
         """Colours (n, 3) as whole numbers from 0 to ``most``, none farther from the line than :attr:`reach`, if there
         are whole numbers so near."""
@@ -45,7 +54,7 @@ class Line(NamedTuple):
         beside = self._beside(colours)
         far = np.linalg.norm(beside, axis=1)
         shrink = np.minimum(1, self.reach / np.maximum(far, 1e-9))
-        wanted = colours - beside * (1 - shrink)[:, None]
+        wanted = self._within(colours - beside * (1 - shrink)[:, None], most)
         whole = np.rint(wanted).clip(0, most)
         over = np.flatnonzero(self.distance(whole) > self.reach)
         if len(over):  # rounded away from the line: the nearest whole numbers on all sides, the best of them

@@ -15,7 +15,7 @@ import numpy as np
 
 from faceinpaint.errors import ConfigError
 from faceinpaint.repair.finder import LONGEST as SEEN
-from faceinpaint.repair.finder import Sight, search
+from faceinpaint.repair.finder import SURE, Sight, search
 from faceinpaint.repair.membrane import membrane
 
 BOX_SHARE = 0.644
@@ -225,13 +225,16 @@ def find_faces(photo: np.ndarray, hole: np.ndarray) -> list[Box]:
     everything = slice(0, hole.shape[0]), slice(0, hole.shape[1])
     sights = _seen(photo, hole, everything)
     found = touched(sights)
-    if not found and len(rows) and max(hole.shape) > SEEN:
+    sure = sights[0].score if sights else 0.0
+    if (not found or sure < SURE) and len(rows) and max(hole.shape) > SEEN:  # looked at in small, and not clear there
         around = []
         for places, length in ((rows, hole.shape[0]), (columns, hole.shape[1])):
             low, high = int(places.min()), int(places.max()) + 1
             reach = max(NEAR * (high - low), SEEN) // 2
             around.append(slice(max(0, (low + high) // 2 - reach), min(length, (low + high) // 2 + reach)))
-        found = touched(_seen(photo, hole, (around[0], around[1])))
+        closer = _seen(photo, hole, (around[0], around[1]))
+        if not found or (closer and closer[0].score > sure):
+            found = touched(closer) or found
     return found or [Box.of(s) for s in sights if s.score >= CLEAR]
 
 
