@@ -1,4 +1,4 @@
-"""Reference figures of a repair of a real photograph -> data/results/portrait.json.
+"""Reference figures of a repair of a real photograph -> data/results/portrait.json, and its picture, portrait.jpg.
 
 The photograph is `skimage.data.astronaut`, a portrait of Eileen Collins by NASA, in the public domain, which is part
 of scikit-image. Some of its face is hidden, found, repaired with the weights that come with the repository, and
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from skimage import data
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +30,7 @@ from faceinpaint.repair.membrane import membrane  # noqa: E402
 from faceinpaint.repair.photograph import Repairer  # noqa: E402
 
 RECORD = ROOT / "data" / "results" / "portrait.json"
+PICTURE = RECORD.with_suffix(".jpg")
 
 HOLES = {"eye": (230, 92, 36, 22), "mouth": (190, 134, 50, 26), "half": (215, 80, 50, 55), "cheek": (180, 118, 24, 26)}
 """What is hidden: x, y, width, height in pixels of the 512 x 512 photograph."""
@@ -64,6 +66,20 @@ def measure() -> dict[str, Any]:
     return {"weights": asdict(entry) if entry else None, "known_pixels_changed": changed, "cases": cases}
 
 
+def picture() -> Image.Image:
+    """Each case as a row: damaged, filled by the membrane, repaired with the preferred weights, true."""
+    photo, tool, rows = data.astronaut(), Repairer.load(), []
+    face = np.s_[20:180, 140:300]
+    for name in HOLES:
+        hole = hole_of(name)
+        damaged = np.where(hole[..., None] > 0, 255, photo)
+        classical = np.rint(membrane(photo, hole == 0))
+        row = [p[face] for p in (damaged, classical, tool.repair(photo, hole).pixels, photo)]
+        rows.append(np.concatenate(row, axis=1))
+    sheet = Image.fromarray(np.concatenate(rows).astype(np.uint8))
+    return sheet.resize((960, 960), Image.Resampling.LANCZOS)
+
+
 def _figures(picture: np.ndarray, photo: np.ndarray, hole: np.ndarray, around: Any) -> dict[str, float]:
     def tensor(pixels: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(pixels[around])).permute(2, 0, 1)[None].float()
@@ -85,4 +101,5 @@ if __name__ == "__main__":
         **stamp(),
     }
     write_json(RECORD, record)
+    picture().save(PICTURE, quality=90)
     print(RECORD)
