@@ -4,7 +4,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends git && rm -r
 RUN useradd --create-home --uid 1000 reader
 WORKDIR /home/reader/faceinpaint
 COPY --chown=reader . .
-RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu --editable '.[lab]'
+RUN pip install --no-cache-dir uv && uv pip install --system --no-cache --torch-backend cpu --editable '.[lab]'
 USER reader
 EXPOSE 8888
 CMD ["jupyter", "lab", "--ip=0.0.0.0", "--no-browser", "book"]

@@ -59,7 +59,6 @@ if not os.path.exists("../data/results"):
 """
 
 BINDER_PYTHON = "3.12"
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 # --- what there is, and what it depends on --------------------------------------------------------------------------
@@ -259,8 +258,8 @@ def project(root: Path = ROOT) -> dict[str, Any]:
 
 
 def binder_files(root: Path = ROOT) -> dict[str, str]:
-    """What tells Binder which Python to take and what to install: the pins of the library and of its chapters, on a
-    CPU. The first cell of a notebook installs the library itself."""
+    """What tells Binder which Python to take and what to install: the pins of the library and of its chapters. The
+    first cell of a notebook installs the library itself."""
     about = project(root)
     wanted = [*about["dependencies"], *about["optional-dependencies"]["book"]]
     names = {re.split(r"[\[<>=!~ ;]", line, maxsplit=1)[0].lower() for line in wanted}
@@ -268,7 +267,7 @@ def binder_files(root: Path = ROOT) -> dict[str, str]:
     kept = [pin for pin in pins if pin.partition("==")[0].lower() in names]
     return {
         "runtime.txt": f"python-{BINDER_PYTHON}\n",
-        "requirements.txt": "\n".join([f"--extra-index-url {CPU_INDEX}", *kept]) + "\n",
+        "requirements.txt": "\n".join(kept) + "\n",
     }
 
 
