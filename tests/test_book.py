@@ -355,7 +355,12 @@ def test_the_first_page_tells_what_fresh_records_say(tmp_path):
     first = tmp_path / "first.ipynb"
     chapters.run(BOOK / "intro.md", first, "key", {"RESULTS": str(tmp_path)}, 1)
     told = json.dumps(nbformat.read(first, as_version=4))
-    for word in ("Photographs of 64 x 64 pixels", "behind CA", "not the patent's order", "The map is an oracle"):
+    for word in (
+        "Photographs of 64 x 64 pixels",
+        "ahead of CE from the membrane",
+        "not the patent's order",
+        "The map is an oracle",
+    ):
         assert word in told
     assert "no result" not in told
     chapters.run(BOOK / "intro.md", first, "another key", {"RESULTS": str(tmp_path / "none")}, 1)

@@ -283,7 +283,7 @@ def test_missing_and_damaged_weights_are_refused(parser, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--onnx", "--half", "--out", "made/parser.onnx"], 0, "parser at 64x64, 0.6 MB -> made/parser.onnx"),
+        (["--onnx", "--half", "--out", "made/parser.onnx"], 0, "parser at 64x64, 0.7 MB -> made/parser.onnx"),
         (["--onnx", "--out", "file/parser.onnx"], 2, "the system refuses it"),
     ],
 )

@@ -114,9 +114,16 @@ def test_values_of_another_type_are_refused(field: str, value: Any, kind: str) -
 
 
 @pytest.mark.parametrize("value", [0, -1])
-@pytest.mark.parametrize("field", [f for f in SETTINGS if type(getattr(PRESETS["smoke"], f)) is int])
+@pytest.mark.parametrize(
+    "field", [f for f in SETTINGS if type(getattr(PRESETS["smoke"], f)) is int and f != "style_ups"]
+)
 def test_counts_are_at_least_one(field: str, value: int) -> None:
     refused(f"setting {field} is {value}", "positive number", **{field: value})
+
+
+def test_upsamplings_are_two_or_three() -> None:
+    for value in (0, -1, 4):
+        refused(f"setting style_ups is {value}", "2, 3", style_ups=value)
 
 
 @pytest.mark.parametrize("value", [0.0, -1e-4, math.nan, math.inf])
