@@ -36,7 +36,7 @@ TINY = preset(
     sample_every=12,
     pairs_per_bin=1,
 )
-KEYS = ("mean-fill", "context-encoder", "facial-style", "facial-style-predicted")
+KEYS = ("mean-fill", "context-encoder", "facial-style", "facial-style-membrane-guessed")
 ROWS_HERE = [row for row in ROWS if row.key in KEYS]
 
 
