@@ -20,7 +20,6 @@ from faceinpaint.models.facial_style import (
     Decoder,
     Encoder,
     FacialStyle,
-    LayerReading,
     RegionNorm,
     RegionRepair,
     StyleExtractNet,
@@ -29,6 +28,7 @@ from faceinpaint.models.facial_style import (
     style_pool,
 )
 from faceinpaint.models.parser import FaceParser, parse
+from faceinpaint.options import Reading
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -655,7 +655,7 @@ def test_every_option_changes_the_picture(options: dict) -> None:
 @pytest.mark.parametrize("name", ["reading", "pooling", "other", "norm", "statistics", "fusion", "heads", "style_ups"])
 def test_unknown_value_is_refused_by_name(name: str) -> None:
     value = 4 if name == "style_ups" else "nonsense"
-    with pytest.raises(ConfigError, match=f"{name}={value!r}") as caught:
+    with pytest.raises(ConfigError, match=f"option {name} is {value!r}") as caught:
         FacialStyle(4, **{name: value})
     assert caught.value.remedy.startswith("Use one of")
 
@@ -669,7 +669,7 @@ def test_unknown_value_is_refused_by_name(name: str) -> None:
     ],
 )
 def test_sides_that_cannot_be_halved_are_refused(
-    reading: LayerReading, taken: list[tuple[int, int]], refused: list[tuple[int, int]]
+    reading: Reading, taken: list[tuple[int, int]], refused: list[tuple[int, int]]
 ) -> None:
     generator, step = small(reading=reading), 32 if reading == "R2" else 16
     for size in taken:
