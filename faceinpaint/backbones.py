@@ -58,6 +58,10 @@ class Backbone(nn.Module, ABC):
         trained: False if the weights were drawn from a seed.
         in_half: compute in bfloat16, as networks in training do under ``bf16-mixed``; activations are given back in
             single precision. False unless a training sets it: what is measured is measured in full.
+
+    >>> found = load_backbone("alexnet", "seed")(torch.zeros(1, 3, 64, 64), ["relu5"])
+    >>> found["relu5"].shape
+    torch.Size([1, 256, 3, 3])
     """
 
     in_half: bool = False
@@ -150,6 +154,9 @@ class VGG19(Backbone):
     """VGG19 (Simonyan and Zisserman, 2015), convolutional part: taps relu1_1 to relu5_4.
 
     Weights that end earlier are welcome; the taps end with them.
+
+    >>> VGG19().taps[:3]
+    ('relu1_1', 'relu1_2', 'relu2_1')
     """
 
     name = "vgg19"
@@ -177,7 +184,11 @@ class VGG19(Backbone):
 
 
 class AlexNet(Backbone):
-    """AlexNet as torchvision has it (Krizhevsky, 2014), convolutional part: taps relu1 to relu5."""
+    """AlexNet as torchvision has it (Krizhevsky, 2014), convolutional part: taps relu1 to relu5.
+
+    >>> AlexNet().taps
+    ('relu1', 'relu2', 'relu3', 'relu4', 'relu5')
+    """
 
     name = "alexnet"
     url = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
@@ -199,7 +210,11 @@ class AlexNet(Backbone):
 
 
 class Fire(nn.Module):
-    """SqueezeNet's building block: squeeze to few channels, expand by 1x1 and by 3x3, concatenate."""
+    """SqueezeNet's building block: squeeze to few channels, expand by 1x1 and by 3x3, concatenate.
+
+    >>> Fire(64, 16, 64)(torch.zeros(1, 64, 8, 8)).shape
+    torch.Size([1, 128, 8, 8])
+    """
 
     def __init__(self, inputs: int, squeeze: int, expand: int) -> None:
         super().__init__()
@@ -213,7 +228,11 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(Backbone):
-    """SqueezeNet 1.1 (Iandola and others, 2016), convolutional part: the seven taps of LPIPS."""
+    """SqueezeNet 1.1 (Iandola and others, 2016), convolutional part: the seven taps of LPIPS.
+
+    >>> SqueezeNet().taps[-1]
+    'fire8'
+    """
 
     name = "squeezenet1_1"
     url = "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth"
@@ -257,32 +276,44 @@ def load_backbone(name: str, weights: str | Path = "auto", seed: int = 0) -> Bac
     Raises:
         ConfigError: no network has that name.
         WeightsError: the file or folder is missing, ambiguous or not of this network, or the download failed.
+
+    >>> load_backbone("squeezenet1_1", "seed").trained
+    False
     """
-    if name not in NETWORKS:
-        raise ConfigError(f"there is no feature network {name!r}", f"Use one of {', '.join(NETWORKS)}")
+    network = _network(name)
     if weights == "seed":
-        return _drawn(NETWORKS[name], seed, "as asked")
+        return _drawn(network, seed, "as asked")
     if weights not in ("auto", "download"):
         path = Path(weights)
         found = _find(name, path) if path.is_dir() else path
         if found is None or not found.is_file():
             remedy = f"Name a safetensors file with the weights of {name}, or a folder that holds {name}*.safetensors"
             raise WeightsError(f"no weights of {name} found", remedy, path)
-        return _from_file(NETWORKS[name], found)
+        return _from_file(network, found)
     named = os.environ.get("FACEINPAINT_WEIGHTS")
     if named and not Path(named).is_dir():
         raise WeightsError("FACEINPAINT_WEIGHTS names no folder", "Correct it or unset it", named)
     for folder in ([Path(named)] if named else []) + [download_folder()]:
         found = _find(name, folder)
         if found is not None:
-            return _from_file(NETWORKS[name], found)
+            return _from_file(network, found)
     if weights == "download":
-        return _from_file(NETWORKS[name], download(name))
-    return _drawn(NETWORKS[name], seed, "no trained weights found")
+        return _from_file(network, download(name))
+    return _drawn(network, seed, "no trained weights found")
+
+
+def _network(name: str) -> type[Backbone]:
+    if name not in NETWORKS:
+        raise ConfigError(f"there is no feature network {name!r}", f"Use one of {', '.join(NETWORKS)}")
+    return NETWORKS[name]
 
 
 def download_folder() -> Path:
-    """Where downloads go: ``faceinpaint/weights`` in the user's cache folder."""
+    """Where downloads go: ``faceinpaint/weights`` in the user's cache folder.
+
+    >>> download_folder().name
+    'weights'
+    """
     return user_cache_path("faceinpaint") / "weights"
 
 
@@ -305,8 +336,14 @@ def download(name: str, folder: Path | None = None) -> Path:
         The safetensors file.
 
     Raises:
+        ConfigError: no network has that name.
         WeightsError: no connection, the file is not the published one, or the system refuses to write.
+
+    >>> download("resnet")
+    Traceback (most recent call last):
+    faceinpaint.errors.ConfigError: there is no feature network 'resnet'. Use one of vgg19, alexnet, squeezenet1_1.
     """
+    _network(name)
     folder = folder or download_folder()
     final = folder / f"{name}_torchvision.safetensors"
     before = _stamp(final)

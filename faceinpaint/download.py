@@ -18,6 +18,14 @@ def fetch(url: str, path: Path) -> None:
 
     Raises:
         OSError, HTTPException: no connection, or it broke; what came so far stays.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     there = Path(place) / "there"
+    ...     _ = there.write_text("weights")
+    ...     fetch(there.as_uri(), Path(place) / "here")
+    ...     (Path(place) / "here").read_text()
+    'weights'
     """
     done = path.stat().st_size if path.exists() else 0
     request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})

@@ -29,6 +29,9 @@ class Equation:
         object: class or function within it, such as ``RegionNorm`` or ``FacialStyle.forward``; "" for the module.
         summary: first line of its docstring.
         line: of the source file, where the object begins.
+
+    >>> Equation(25, "faceinpaint.metrics", "psnr", "Peak signal-to-noise ratio in dB.", 82).object
+    'psnr'
     """
 
     number: int
@@ -46,6 +49,9 @@ def index(package: Path | None = None) -> list[Equation]:
 
     Args:
         package: folder of the package; None for this one.
+
+    >>> sorted({equation.number for equation in index()}) == list(range(1, COUNT + 1))
+    True
     """
     package = package or Path(__file__).parent
     found = []

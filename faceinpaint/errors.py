@@ -15,6 +15,10 @@ class FaceInpaintError(Exception):
         problem: what is wrong, in one sentence without a full stop.
         remedy: what to do about it, in one sentence without a full stop.
         path: the file or folder concerned, if there is one.
+
+    >>> raise FaceInpaintError("it is empty", "Name another file", "hole.png")
+    Traceback (most recent call last):
+    faceinpaint.errors.FaceInpaintError: hole.png: it is empty. Name another file.
     """
 
     def __init__(self, problem: str, remedy: str, path: str | Path | None = None) -> None:
@@ -25,23 +29,43 @@ class FaceInpaintError(Exception):
 
 
 class DataError(FaceInpaintError):
-    """A picture, parsing map, hole mask, pair list or folder of them cannot be used."""
+    """A picture, parsing map, hole mask, pair list or folder of them cannot be used.
+
+    >>> DataError("the hole covers the whole photograph", "Leave something to go by", "hole.png").remedy
+    'Leave something to go by'
+    """
 
 
 class ConfigError(FaceInpaintError):
-    """A setting is unknown, of the wrong type or out of range."""
+    """A setting is unknown, of the wrong type or out of range.
+
+    >>> str(ConfigError("setting batch is 0", "Use 1 or more"))
+    'setting batch is 0. Use 1 or more.'
+    """
 
 
 class CheckpointError(FaceInpaintError):
-    """A checkpoint is missing, damaged, or belongs to another method or width."""
+    """A checkpoint is missing, damaged, or belongs to another method or width.
+
+    >>> str(CheckpointError("there is no such file", "Train first", "generator.safetensors"))
+    'generator.safetensors: there is no such file. Train first.'
+    """
 
 
 class WeightsError(FaceInpaintError):
-    """The weights of a frozen feature network are missing or not the ones expected."""
+    """The weights of a frozen feature network are missing or not the ones expected.
+
+    >>> str(WeightsError("no weights of alexnet found", "Name a file"))
+    'no weights of alexnet found. Name a file.'
+    """
 
 
 class TrainingError(FaceInpaintError):
-    """Training cannot go on: a loss or gradient is not finite, or a worker was lost."""
+    """Training cannot go on: a loss or gradient is not finite, or a worker was lost.
+
+    >>> str(TrainingError("the loss is not finite at step 7", "Lower the learning rate"))
+    'the loss is not finite at step 7. Lower the learning rate.'
+    """
 
 
 def refusal(error: OSError, path: str | Path | None = None) -> DataError:
@@ -49,6 +73,9 @@ def refusal(error: OSError, path: str | Path | None = None) -> DataError:
 
     Args:
         path: the file or folder concerned, where the system does not name one.
+
+    >>> str(refusal(PermissionError(13, "Permission denied"), "out"))
+    'out: the system refuses it (Permission denied). Make room, mend the permissions or the name.'
     """
     named = error.filename if isinstance(error.filename, str | Path) else path
     return DataError(

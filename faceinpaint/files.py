@@ -26,6 +26,11 @@ def claimed(folder: Path) -> Iterator[None]:
 
     Raises:
         DataError: another run holds the folder, or the system refuses to write (no room, no permission).
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place, claimed(Path(place) / "run"):
+    ...     sorted(os.listdir(place))
+    ['run']
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,6 +53,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         DataError: what is there is no file that may be replaced: a folder, a device, a pipe.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     with replacing(Path(place) / "a.txt") as new:
+    ...         there = new.write_text("whole"), os.listdir(place)
+    ...     there, os.listdir(place)
+    ((5, ['.a.txt.new']), ['a.txt'])
     """
     if path.exists() and not path.is_file():
         raise DataError("it is there and is not a plain file", "Name another file", path)
@@ -60,13 +72,27 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all, UTF-8 with plain newlines."""
+    """Write a text file whole or not at all, UTF-8 with plain newlines.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     write_text(Path(place) / "a.txt", "two\\nlines")
+    ...     (Path(place) / "a.txt").read_bytes()
+    b'two\\nlines'
+    """
     with replacing(path) as new:
         new.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON the same way, readable by eye, one trailing newline."""
+    """Write JSON the same way, readable by eye, one trailing newline.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     write_json(Path(place) / "a.json", {"psnr": 28.1})
+    ...     (Path(place) / "a.json").read_text().split()
+    ['{', '"psnr":', '28.1', '}']
+    """
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -75,6 +101,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         CheckpointError: the file is missing or is not a JSON object.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     write_json(Path(place) / "a.json", {"psnr": 28.1})
+    ...     read_json(Path(place) / "a.json")
+    {'psnr': 28.1}
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

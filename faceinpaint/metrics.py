@@ -10,7 +10,6 @@ Binkowski and others 2018 (KID); Parmar and others 2022 (clean-fid).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from torch import Tensor
 from faceinpaint.backbones import Backbone
 from faceinpaint.errors import DataError, WeightsError
 from faceinpaint.files import sha256_of
+from faceinpaint.mend import mend_torchvision
 from faceinpaint.pixels import from_bytes
 from faceinpaint.pixels import quantise as quantise  # what the metrics want their images to be
 
@@ -227,6 +227,12 @@ def lpips(image: Tensor, reference: Tensor, backbone: Backbone) -> Tensor:
 
     Raises:
         WeightsError: the backbone has no heads.
+
+    >>> from faceinpaint.backbones import load_backbone
+    >>> grey = torch.full((1, 3, 64, 64), 128.0)
+    >>> network = load_backbone("alexnet", "seed")
+    >>> lpips(grey, grey, network)
+    tensor([0.], dtype=torch.float64)
     """
     x, y = (v.float() for v in _pair(image, reference))
     if not len(backbone.heads):
@@ -262,6 +268,10 @@ def frechet_features(images: Tensor, backbone: Backbone) -> Tensor:
 
     Returns:
         (B, D) float32, D = 256 for AlexNet.
+
+    >>> from faceinpaint.backbones import load_backbone
+    >>> frechet_features(torch.zeros(2, 3, 64, 64), load_backbone("alexnet", "seed")).shape
+    torch.Size([2, 256])
     """
     deepest = backbone.taps[-1]
     with _float32(images.device):
@@ -443,6 +453,9 @@ class InceptionScores:
         count_a, count_b: numbers of images.
         sha256: of the Inception file.
         published: whether that is the published file; otherwise the numbers may not be called FID and KID.
+
+    >>> InceptionScores(fid=9.1, kid=0.002, count_a=500, count_b=500, sha256="0", published=False).published
+    False
     """
 
     fid: float
@@ -473,11 +486,15 @@ def fid_cleanfid(
     Raises:
         WeightsError: clean-fid is not installed, or the file is missing or no such network.
         DataError: a folder holds fewer than two pictures.
+
+    >>> fid_cleanfid(Path("real"), Path("repaired"), Path("no.pt"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    faceinpaint.errors.WeightsError: no.pt: there is no Inception file. Fetch https://... and name it.
     """
     inception = Path(inception)
     if not inception.is_file():
         raise WeightsError("there is no Inception file", f"Fetch {INCEPTION_URL} and name it", inception)
-    repair_torchvision()
+    mend_torchvision()
     try:
         from cleanfid import fid
     except ModuleNotFoundError as error:
@@ -501,45 +518,11 @@ def fid_cleanfid(
                 files, extract, num_workers=0, batch_size=batch_size, device=torch.device(device), verbose=False
             )
         )
-    sha256 = sha256_of(inception)
-    a, b = features
+    sha256, (a, b) = sha256_of(inception), features
     return InceptionScores(
-        fid=frechet_distance(FeatureStats().update(a), FeatureStats().update(b)),
-        kid=kid(a, b),
-        count_a=len(a),
-        count_b=len(b),
-        sha256=sha256,
-        published=sha256 == INCEPTION_SHA256,
-    )
-
-
-_TORCHVISION_OPERATORS: list[torch.library.Library] = []
-
-
-def repair_torchvision() -> None:
-    """Make ``import torchvision`` work beside a CPU-only torch, or do nothing.
-
-    A CPU-only torch with torchvision's CUDA build, which is what some package indexes pair, fails on import
-    with "operator torchvision::nms does not exist", and every package that imports torchvision (clean-fid,
-    torchmetrics) fails with it. Declaring the two operators that torchvision looks for is enough; nothing here
-    calls them. Call it before the first import of such a package. Without torchvision it does nothing.
-    """
-    try:
-        import torchvision
-    except ModuleNotFoundError:
-        return
-    except RuntimeError as error:
-        if "torchvision::nms does not exist" not in str(error):
-            raise
-    else:
-        return
-    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _TORCHVISION_OPERATORS.append(library)  # a collected Library takes its operators with it
-    import torchvision  # noqa: F401
+        fid=frechet_distance(FeatureStats().update(a), FeatureStats().update(b)), kid=kid(a, b),
+        count_a=len(a), count_b=len(b), sha256=sha256, published=sha256 == INCEPTION_SHA256,
+    )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------- intervals

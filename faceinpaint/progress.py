@@ -39,6 +39,13 @@ class Bar:
         console: where; standard error by default.
         shown: False shows nothing.
         whole: what everything together costs, in any unit; 0 if there is one piece only.
+
+    >>> import io
+    >>> with Bar(Console(file=io.StringIO())) as bar:
+    ...     advance = bar.work("repair", 3, "faces")
+    ...     advance(3)
+    >>> bar.console.file.getvalue().splitlines()
+    ['repair: 3 faces', 'repair: 3 of 3 (100%)']
     """
 
     def __init__(self, console: Console | None = None, *, shown: bool = True, whole: float = 0) -> None:

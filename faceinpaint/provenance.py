@@ -13,7 +13,11 @@ import torch
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that numbers depend on."""
+    """Versions of Python and of the libraries that numbers depend on.
+
+    >>> sorted(versions())[:3]
+    ['faceinpaint', 'lightning-fabric', 'numpy']
+    """
     found = {"python": platform.python_version()}
     for name in ("faceinpaint", "torch", "numpy", "opencv-python-headless", "pillow", "lightning-fabric"):
         try:
@@ -27,6 +31,10 @@ def commit() -> str | None:
     """Git commit of the checkout, with ``+`` if anything but a record differs from it; None outside of one.
 
     A package that is installed somewhere inside another project's checkout has no commit.
+
+    >>> there = commit()
+    >>> there is None or len(there.rstrip("+")) == 40
+    True
     """
     here = Path(__file__).resolve()
 
@@ -44,7 +52,11 @@ def commit() -> str | None:
 
 
 def device_name(device: torch.device) -> str:
-    """What a results record calls a device: the GPU's name, or the CPU with its threads."""
+    """What a results record calls a device: the GPU's name, or the CPU with its threads.
+
+    >>> device_name(torch.device("cpu")).startswith("CPU, ")
+    True
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
@@ -57,6 +69,9 @@ def stamp(seconds: float | None = None, device: torch.device | str | None = None
     Args:
         seconds: how long it took; left out if not given.
         device: what it ran on; left out if not given.
+
+    >>> list(stamp(seconds=1.26, device="cpu"))
+    ['seconds', 'device', 'date', 'versions', 'commit']
     """
     made: dict[str, Any] = {} if seconds is None else {"seconds": round(seconds, 1)}
     if device is not None:
@@ -66,7 +81,12 @@ def stamp(seconds: float | None = None, device: torch.device | str | None = None
 
 
 def repository() -> str | None:
-    """Address of the repository, as the package's metadata have it from ``pyproject.toml``; None where they do not."""
+    """Address of the repository, as the package's metadata have it from ``pyproject.toml``; None where they do not.
+
+    >>> address = repository()
+    >>> address is None or address.startswith("https://")
+    True
+    """
     try:
         urls = metadata("faceinpaint").get_all("Project-URL") or []
     except PackageNotFoundError:

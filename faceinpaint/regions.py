@@ -119,6 +119,9 @@ def merge_classes(labels: np.ndarray | Tensor, merge: str = "regions") -> np.nda
     Raises:
         ConfigError: the merge is unknown.
         DataError: a value is no class id (on a GPU that is not noticed here).
+
+    >>> merge_classes(np.array([CLASSES.index("l_eye"), CLASSES.index("hair")])).tolist()
+    [3, 7]
     """
     table = region_table(merge)
     try:

@@ -16,7 +16,14 @@ from faceinpaint.files import read_json, replacing, sha256_of, write_json
 
 
 def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Write ``path`` (safetensors) and the JSON beside it, which holds ``about`` and the sha256 of the tensors."""
+    """Write ``path`` (safetensors) and the JSON beside it, which holds ``about`` and the sha256 of the tensors.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     save(Path(place) / "w.safetensors", {"bias": torch.zeros(2)}, {"method": "example"})
+    ...     sorted(os.listdir(place))
+    ['w.json', 'w.safetensors']
+    """
     with replacing(path) as new:
         try:
             save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, new)
@@ -32,6 +39,13 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises:
         CheckpointError: a file is missing or damaged, or the tensors are not those that the JSON describes.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     save(Path(place) / "w.safetensors", {"bias": torch.zeros(2)}, {"method": "example"})
+    ...     tensors, about = load(Path(place) / "w.safetensors")
+    >>> tensors["bias"], about["method"]
+    (tensor([0., 0.]), 'example')
     """
     about = read_json(path.with_suffix(".json"))
     if not path.is_file():
@@ -62,6 +76,11 @@ def check_out(out: Path, run: str | Path | None = None) -> None:
 
     Raises:
         ConfigError: it cannot be written, or it does.
+
+    >>> check_out(Path("record.json"))
+    >>> check_out(Path("/"))
+    Traceback (most recent call last):
+    faceinpaint.errors.ConfigError: /: it is there and is not a plain file. Name another file.
     """
     if out.exists() and not out.is_file():
         raise ConfigError("it is there and is not a plain file", "Name another file", out)

@@ -11,9 +11,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from faceinpaint.metrics import repair_torchvision
+from faceinpaint.mend import mend_torchvision
 
-repair_torchvision()  # before any test module imports torchmetrics or clean-fid
+mend_torchvision()  # before any test module imports torchmetrics or clean-fid
 
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, torch.get_num_threads()))
 

@@ -568,11 +568,6 @@ def test_fid_path_takes_two_pictures(inception: Path, folders: tuple[Path, Path]
     assert fid_cleanfid(tmp_path, folders[1], inception).count_a == 2
 
 
-def test_repairing_torchvision_twice_does_no_harm() -> None:
-    metrics.repair_torchvision()
-    metrics.repair_torchvision()
-
-
 # ------------------------------------------------------------------------------------------------- intervals
 
 

@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("training",),),
     (("data",), ("models",)),
     (("backbones", "metrics", "losses", "options", "presets", "regions", "weights"),),
-    (("files", "download", "pixels", "progress", "provenance", "errors", "equations"),),
+    (("files", "download", "mend", "pixels", "progress", "provenance", "errors", "equations"),),
 )
 """From the roof down. A room may import what stands on a floor below it, or beside it in its own flat (the names in one
 bracket); flats of one floor do not know each other."""

@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TESTS = {
     "regions": ["tests/test_regions.py"],
     "losses": ["tests/test_losses.py"],
-    "masks": ["tests/test_masks.py"],
+    "data/masks": ["tests/test_masks.py"],
     "models/facial_style": ["tests/test_facial_style.py"],
     "metrics": ["tests/test_metrics.py"],
 }
@@ -159,11 +159,11 @@ def main() -> None:
     import coverage, hypothesis, lightning_fabric, PIL.Image, pytest, scipy.linalg, skimage.metrics, torch  # noqa: E401, F401, I001
 
     from faceinpaint.provenance import commit
-    from faceinpaint.metrics import repair_torchvision
+    from faceinpaint.mend import mend_torchvision
 
     arguments.commit = commit()
     torch.set_num_threads(1)
-    repair_torchvision()
+    mend_torchvision()
     import torchmetrics  # noqa: F401
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "faceinpaint"]:

@@ -28,6 +28,10 @@ class TwoStages(nn.Module):
         bound: keeps a picture in [-1, 1].
         from_start: the hole holds a start (:mod:`faceinpaint.models.start`): it is looked at, and the output is added
             to it, without bound; so are both stages.
+
+    >>> from faceinpaint.models.contextual_attention import ContextualAttention
+    >>> isinstance(ContextualAttention(width=4), TwoStages)
+    True
     """
 
     def __init__(
@@ -99,7 +103,13 @@ class TwoStages(nn.Module):
 
 
 class Refinement(nn.Module):
-    """The second stage: one branch draws with dilated convolutions, one borrows patches, a decoder merges them."""
+    """The second stage: one branch draws with dilated convolutions, one borrows patches, a decoder merges them.
+
+    >>> from faceinpaint.models.gated_conv import GatedConv
+    >>> network = GatedConv(width=4).refine
+    >>> network(torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)).shape
+    torch.Size([1, 3, 32, 32])
+    """
 
     def __init__(self, conv: Conv, width: int, planes: int) -> None:
         super().__init__()
@@ -259,7 +269,12 @@ class SameConv2d(nn.Conv2d):
 
 
 def to_picture(conv: Conv, channels: int, width: int) -> list[nn.Module]:
-    """The end of both stages: (B, channels, H/4, W/4) -> (B, 3, H, W), the last convolution plain."""
+    """The end of both stages: (B, channels, H/4, W/4) -> (B, 3, H, W), the last convolution plain.
+
+    >>> plain = lambda i, o, kernel=3: SameConv2d(i, o, kernel)
+    >>> nn.Sequential(*to_picture(plain, 8, 4))(torch.zeros(1, 8, 4, 4)).shape
+    torch.Size([1, 3, 16, 16])
+    """
     return [
         nn.Upsample(scale_factor=2, mode="nearest"),
         conv(channels, 2 * width),

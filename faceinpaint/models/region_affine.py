@@ -17,6 +17,11 @@ class RegionAffine(torch.autograd.Function):
     Autograd through the plain expression would keep five feature maps; here only x is kept. The backward pass needs
     nothing but the sums of ``grad`` and ``grad * x`` over each region: the gradients of gamma and beta are those
     sums, and the two means that the gradient of instance normalisation subtracts are their weighted totals.
+
+    >>> x, zeros = torch.randn(1, 4, 8, 8), torch.zeros(1, 9, 4)
+    >>> out = RegionAffine.apply(x, zeros, zeros, torch.ones(1, 64, dtype=torch.uint8), None, 1e-5)[0]
+    >>> bool(out.mean().abs() < 1e-5)
+    True
     """
 
     @staticmethod
