@@ -338,9 +338,14 @@ def table(
 
 @app.command()
 def inpaint(
-    photo: Annotated[Path, typer.Argument(help="The photograph, PNG, JPEG or WebP; or a folder of them.")],
-    hole: Annotated[Path, typer.Option(help="Its hole mask, of the same size: white is the hole; or a folder.")],
-    out: Annotated[Path, typer.Option(help="The repaired photograph, .png or .webp; or a folder.")],
+    photo: Annotated[
+        Path, typer.Argument(help="The photograph; or a folder of them. PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC.")
+    ],
+    hole: Annotated[
+        Path,
+        typer.Option(help="Its hole mask, of the same size: white is the hole; or a folder, or one mask for a folder."),
+    ],
+    out: Annotated[Path, typer.Option(help="The repaired photograph, .png, .webp, .tif or .bmp; or a folder.")],
     weights: Annotated[
         str | None,
         typer.Option(
@@ -366,8 +371,12 @@ def inpaint(
         str, typer.Option(help="Holes outside faces: refuse, or fill them by classical means.")
     ] = "refuse",
     compare: Annotated[
-        Path | None, typer.Option(help="Also write before, hole, map and after side by side (.png; or a folder).")
+        Path | None,
+        typer.Option(help="Also write before, hole, map and after of the faces side by side (.png; or a folder)."),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Repair a folder's photographs again, also those whose files are the same.")
+    ] = False,
     order: Order = "celebamask-hq",
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
@@ -375,8 +384,8 @@ def inpaint(
     """Repair photographs of faces, of any size. Nothing but the hole is changed.
 
     Finds the face, predicts its parsing map, fills the hole at full size. Known pixels come back bit for bit, and so
-    do depth, palette, transparency, colour profile, orientation and metadata. So the output is PNG or lossless WebP:
-    a JPEG would change every pixel.
+    do depth, palette, transparency, colour profile, orientation and metadata. So the output is PNG, lossless WebP, TIFF
+    or BMP: a JPEG would change every pixel.
 
     Example: `faceinpaint inpaint photo.jpg --hole hole.png --out repaired.png --compare compared.png`
 
@@ -385,15 +394,15 @@ def inpaint(
     A scratch that runs on outside the face: `faceinpaint inpaint photo.jpg --hole hole.png --outside classical
     --out repaired.png`
 
-    A folder, each photograph with the hole of the same name, some done before: `faceinpaint inpaint photos
-    --hole holes --out repaired`
+    A folder, each photograph with the hole of the same name; done before and unchanged since, it is left:
+    `faceinpaint inpaint photos --hole holes --out repaired`
 
     Weights of your own: `faceinpaint inpaint photo.png --hole hole.png --weights runs/facial-style --out repaired.png`
     """
     from functools import partial
 
     from faceinpaint.repair.framing import parse_box
-    from faceinpaint.repair.photograph import Job, Repairer, jobs_of, repair_all, repair_file
+    from faceinpaint.repair.photograph import Job, Repairer, jobs_of, left_out, repair_all, repair_file
 
     whole = box == ["whole"]
     boxes = "whole" if whole else [parse_box(text) for text in box] if box else None
@@ -412,13 +421,20 @@ def inpaint(
         for face in done.faces:
             if face.box is not None:
                 console.print(f"face: {face.box}", highlight=False)
+        for note in done.notes:
+            console.print(f"Note: {escape(note)}", highlight=False)
         if done.classical:
             console.print(f"outside faces, filled classically: {done.classical:,} pixels", highlight=False)
         print(out)
         return
     with _resumable(), _bar("repair", len(jobs), "photographs") as advance:
-        made, there, failed = repair_all(tool, jobs, repair, advance)
+        how = f"{boxes} {outside} {black_is_hole} {order}"
+        made, there, failed, notes = repair_all(tool, jobs, repair, advance, how=how, again=again)
     print(f"{made} repaired, {there} there before, {len(failed)} failed -> {out}")
+    for note in notes:
+        console.print(f"Note: {escape(note)}", highlight=False)
+    for path in left_out(photo, hole):
+        console.print(f"Left out: {escape(str(path))}: no photograph", highlight=False)
     for error in failed:
         console.print(f"[bold red]Failed:[/] {escape(str(error))}", highlight=False)
     if failed:

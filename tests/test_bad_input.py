@@ -257,6 +257,7 @@ BAD_MEMBERS: dict[str, tuple[str, Write]] = {
     "image: CMYK": ("images", UNFIT["CMYK photo"][1]),
     "labels: not square": ("labels", lambda p: Image.new("L", (40, 30), 1).save(p)),
     "labels: background only": ("labels", grey(0)),
+    "labels: cloth alone": ("labels", grey(18)),
     "labels: unknown class": ("labels", grey(19)),
     "labels: colours": ("labels", content(noise())),
 }
@@ -281,7 +282,7 @@ def test_a_bad_file_of_a_folder_is_left_out_with_its_reason(tmp_path: Path, name
 def test_labels_in_the_other_order_change_their_meaning(tmp_path: Path) -> None:
     """An order cannot be seen in a file; named, it is translated; an unknown one is refused before anything is read."""
     good_pair(tmp_path / "source")
-    grey(17, 32)(tmp_path / "source" / "labels" / "good.png")
+    grey(1, 32)(tmp_path / "source" / "labels" / "good.png")
     prepare(tmp_path / "source", tmp_path / "out", split="all", size=16, order="bisenet")
     assert open_faces(tmp_path / "out", split="all", size=16).labels[0, 0, 0] == 13  # hair
     refused(

@@ -585,3 +585,31 @@ def test_one_hole_may_be_asked_for_and_no_fewer(count: int) -> None:
     assert len(drawn_holes(1, 32)) == len(load_holes("drawn", "train", 32, count=1)) == 1
     with pytest.raises((ConfigError, DataError)):
         drawn_holes(count, 32)
+
+
+@pytest.mark.parametrize("ground", [0, 255])
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 255), (0, 0, 128), (255, 0, 255), (40, 200, 90)])
+@pytest.mark.parametrize("white_is_hole", [True, False])
+def test_a_coloured_brush_on_black_or_white_is_the_hole(
+    ground: int, colour: tuple[int, ...], white_is_hole: bool, tmp_path: Path
+) -> None:
+    mask = np.full((40, 50, 3), ground, np.uint8)
+    mask[10:20, 15:30] = colour
+    mask[10:20, 30] = np.add(mask[0, 0], colour) // 2  # a soft rim
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    hole = load_hole(tmp_path / "a.png", white_is_hole=white_is_hole)
+    assert hole[:, 31:].sum() == hole[:, :15].sum() == 0
+    assert (hole[10:20, 15:30] == 1).all()
+    assert hole.sum() in (150, 160)
+
+
+def test_a_picture_is_no_mask(tmp_path: Path) -> None:
+    from skimage import data
+
+    Image.fromarray(data.astronaut()[:200, 100:300]).save(tmp_path / "a.png")
+    over = data.camera()[:, :, None].repeat(3, 2)
+    over[100:200, 100:200] = (255, 0, 0)
+    Image.fromarray(over).save(tmp_path / "b.png")
+    for name in ("a.png", "b.png"):
+        with pytest.raises(DataError, match="a picture of many colours, not a mask"):
+            load_hole(tmp_path / name)

@@ -396,7 +396,7 @@ def test_one_photograph_on_the_command_line(
         known = np.asarray(Image.open("holes/b.png")) == 0
         assert np.array_equal(np.asarray(before)[known], np.asarray(after)[known])
     with Image.open("new/compared.png") as sheet:
-        assert sheet.size == (4 * 50 + 5 * 8, 40 + 24 + 8)
+        assert sheet.size[1] > 256
     assert sorted(p.name for p in (folder / "new").iterdir()) == ["b.png", "compared.png"]
 
 
@@ -409,21 +409,84 @@ def test_a_folder_goes_on_where_it_was_and_past_bad_files(
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("photos/lonely.png")
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("photos/c.png")
     (folder / "photos" / "notes.txt").write_text("not a photograph")
+    (folder / "photos" / "more").mkdir()
+    (folder / "holes" / "nobody.png").write_bytes((folder / "holes" / "a.png").read_bytes())
     code, out, err = call(monkeypatch, capfd, *words)
     assert code == 2
-    assert out == "2 repaired, 0 there before, 3 failed -> out\n"
-    assert err.count("Failed:") == 3
+    assert out == "2 repaired, 0 there before, 4 failed -> out\n"
+    assert err.count("Failed:") == 4
     assert "bad.png: it is not a picture" in err
     assert "there is no hole named lonely" in err
     assert "there are 2 photographs named c" in err
-    assert sorted(p.name for p in (folder / "out").iterdir()) == ["a.png", "b.png"]
+    assert "nobody.png: there is no photograph named nobody" in err
+    assert [line for line in err.splitlines() if line.startswith("Left out")] == [
+        "Left out: photos/more: no photograph", "Left out: photos/notes.txt: no photograph"
+    ]  # fmt: skip
+    assert sorted(p.name for p in (folder / "out").iterdir()) == ["a.png", "b.png", photograph.MADE_FROM]
 
-    times = {p.name: p.stat().st_mtime_ns for p in (folder / "out").iterdir()}
-    for name in ("bad.png", "lonely.png", "c.png"):
-        (folder / "photos" / name).unlink()
+    times = {p.name: p.stat().st_mtime_ns for p in (folder / "out").glob("*.png")}
+    for name in ("photos/bad.png", "photos/lonely.png", "photos/c.png", "holes/bad.png", "holes/nobody.png"):
+        (folder / name).unlink()
     code, out, err = call(monkeypatch, capfd, *words)
     assert (code, out) == (0, "1 repaired, 2 there before, 0 failed -> out\n")
     assert all((folder / "out" / name).stat().st_mtime_ns == time for name, time in times.items())
+
+
+def test_what_changed_since_is_repaired_again_and_all_if_asked(
+    folder: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["inpaint", "photos", "--hole", "holes", "--out", "out", "--box", "whole", "--weights", str(runs / "ours")]
+    assert call(monkeypatch, capfd, *words)[1] == "3 repaired, 0 there before, 0 failed -> out\n"
+    first = (folder / "out" / "a.png").read_bytes()
+    _, hole, _ = drawn(40, 50)
+    Image.fromarray(np.roll(hole, 9, axis=1) * 255).save("holes/a.png")
+    assert call(monkeypatch, capfd, *words)[1] == "1 repaired, 2 there before, 0 failed -> out\n"
+    assert (folder / "out" / "a.png").read_bytes() != first
+    Image.fromarray(drawn(40, 50)[0][:, ::-1]).save("photos/c.webp")
+    assert call(monkeypatch, capfd, *words)[1] == "1 repaired, 2 there before, 0 failed -> out\n"
+    assert call(monkeypatch, capfd, *words)[1] == "0 repaired, 3 there before, 0 failed -> out\n"
+    assert call(monkeypatch, capfd, *words, "--again")[1] == "3 repaired, 0 there before, 0 failed -> out\n"
+    words[-1] = str(runs / "gated")
+    assert call(monkeypatch, capfd, *words)[1] == "3 repaired, 0 there before, 0 failed -> out\n"
+    (folder / "out" / photograph.MADE_FROM).write_text("{")
+    assert call(monkeypatch, capfd, *words)[1] == "3 repaired, 0 there before, 0 failed -> out\n"
+
+
+def test_one_hole_for_a_folder_of_all_formats(
+    folder: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image, hole, _ = drawn(40, 50)
+    for name in ("d.tif", "e.bmp", "f.gif", "g.avif"):
+        Image.fromarray(image).save(folder / "photos" / name)
+    for name in ("h.jfif", "i.jpe"):
+        Image.fromarray(image).save(folder / "photos" / name, "JPEG")
+    Image.fromarray(hole * 255).save(folder / "photos" / "hole.png")
+    words = ["inpaint", "photos", "--hole", "photos/hole.png", "--out", "out", "--box", "whole",
+             "--weights", str(runs / "ours")]  # fmt: skip
+    code, out, err = call(monkeypatch, capfd, *words)
+    assert (code, out) == (0, "9 repaired, 0 there before, 0 failed -> out\n"), err
+    assert "Left out" not in err
+    for path in (folder / "photos").iterdir():
+        if path.stem != "hole":
+            with Image.open(path) as before, Image.open(folder / "out" / f"{path.stem}.png") as after:
+                same = (np.asarray(before.convert("RGB")) == np.asarray(after.convert("RGB"))).all(2)
+            assert same[hole == 0].all(), path.name
+            assert not same[hole == 1].all(), path.name
+
+
+def test_a_soft_mask_is_told(
+    folder: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    soft = np.zeros((40, 50), np.uint8)
+    soft[10:20, 10:20], soft[10:20, 20] = 255, 100
+    Image.fromarray(soft).save("holes/a.png")
+    words = ["--box", "whole", "--weights", str(runs / "ours")]
+    _, _, err = call(monkeypatch, capfd, "inpaint", "photos/a.png", "--hole", "holes/a.png", "--out", "a.png", *words)
+    told = "Note: holes/a.png: 0.5% of the mask is neither black nor white, and was cut at the middle grey, 128"
+    assert told in err
+    _, _, err = call(monkeypatch, capfd, "inpaint", "photos", "--hole", "holes", "--out", "out", *words)
+    assert err.count("Note:") == 1
+    assert told in err
 
 
 def test_an_unforeseen_error_of_one_photograph_does_not_stop_the_rest(
@@ -437,13 +500,14 @@ def test_an_unforeseen_error_of_one_photograph_does_not_stop_the_rest(
         return photograph.repair_file(tool, job, boxes="whole")
 
     told = []
-    made, there, failed = photograph.repair_all(
+    made, there, failed, _ = photograph.repair_all(
         Repairer.load(runs / "ours"), jobs, repair, lambda n, name: told.append(name)
     )
     assert (made, there) == (2, 0)
     assert "b.jpg: it cannot be repaired (ZeroDivisionError: by nothing)" in str(failed[0])
     assert told == ["a.png", "b.jpg", "c.webp"]
     assert sorted(p.name for p in (folder / "compared").iterdir()) == ["a.png", "c.png"]
+    assert json.loads((folder / "out" / photograph.MADE_FROM).read_text()).keys() == {"a.png", "c.png"}
 
 
 BAD = {
@@ -462,7 +526,8 @@ BAD = {
     "a box of words": "inpaint photos/a.png --hole holes/a.png --out a.png --box face",
     "a box for a folder": "inpaint photos --hole holes --out out --box 1,2,3,4",
     "no answer": "inpaint photos/a.png --hole holes/a.png --out a.png --outside perhaps",
-    "a folder and a file": "inpaint photos --hole holes/a.png --out out",
+    "a folder and no hole": "inpaint photos --hole holes/none.png --out out",
+    "maps in a file": "inpaint photos --hole holes --out out --parsing m.png",
     "into its own folder": "inpaint photos --hole holes --out photos",
     "a folder of nothing": "inpaint empty --hole holes --out out",
     "no photograph": "inpaint none.png --hole holes/a.png --out a.png",
@@ -518,15 +583,31 @@ def test_weights_are_listed_and_added_and_used_by_default(
     assert (code, "weights: fresh: trained on nothing at all; MIT" in err) == (0, True)
 
 
-def test_the_comparison_shows_all_four(runs: Path) -> None:
+def test_the_comparison_shows_the_face_before_with_its_hole_and_after(runs: Path) -> None:
     photo, hole, _ = drawn(60, 80)
     tool = Repairer.load(runs / "ours")
     for kind in (photo, photo[..., 0], photo.astype(np.uint16) * 257, np.dstack([photo, photo[..., 0]])):
-        sheet = comparison(kind, hole, tool.repair(kind, hole, boxes="whole"))
+        sheet = comparison(kind, hole, tool.repair(kind, hole, boxes="whole"), 60)
         assert sheet.shape == (60 + 32, 4 * 80 + 40, 3)
-        panels = [sheet[24:84, 8 + i * 88 : 88 + i * 88] for i in range(4)]
-        assert np.array_equal(panels[1][..., 0] > 0, hole == 1)
+        before, mask, _, after = (sheet[24:84, 8 + i * 88 : 88 + i * 88] for i in range(4))
+        assert np.array_equal(mask[..., 0] > 0, hole == 1)
+        assert set(np.unique(before[hole == 1])) == {118, 158}
+        assert np.array_equal(before[hole == 0], after[hole == 0])
     assert comparison(photo, hole, tool.repair(photo, hole, boxes="whole"), 30).shape == (62, 200, 3)
+
+
+def test_the_comparison_of_a_large_scene_shows_each_face_in_a_row(runs: Path) -> None:
+    tool, photo, hole = Repairer.load(runs / "ours"), crowd(), spots((140, 100), (365, 100))
+    done = tool.repair(photo, hole, boxes=[LEFT, RIGHT])
+    sides = [face.frame.side for face in done.faces]
+    assert max(sides) < 256
+    sheet = comparison(photo, hole, done)
+    assert sheet.shape[0] == pytest.approx(2 * (256 + 32), abs=2)  # small faces are enlarged
+    assert (sheet[24:280, 8:264, 0] == 118).mean() > 0.005  # the hole takes a good part of what is shown
+    elsewhere = spots((20, 20))
+    nobody = comparison(photo, elsewhere, tool.repair(photo, elsewhere, boxes=[LEFT], outside="classical"))
+    mask = nobody[24:-8, 8 + (nobody.shape[1] - 40) // 4 + 8 :][:, : (nobody.shape[1] - 40) // 4, 0]
+    assert 0.08 < (mask > 0).mean() < 0.3
 
 
 # --------------------------------------------------------------------------------------------------- a real photograph

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -18,6 +20,7 @@ from faceinpaint.repair.pictures import (
     CHANNELS,
     GREY,
     GREY_ALPHA,
+    HOLDS,
     PALETTE,
     RGB,
     RGBA,
@@ -273,14 +276,17 @@ def test_what_cannot_be_kept_is_refused(tmp_path: Path) -> None:
     Image.fromarray(image).convert("CMYK").save(tmp_path / "print.jpg")
     with pytest.raises(DataError, match="CMYK"):
         read_photograph(tmp_path / "print.jpg")
-    Image.fromarray(image).save(tmp_path / "a.bmp")
+    Image.fromarray(image).save(tmp_path / "a.ppm")
     with pytest.raises(DataError, match="not a picture"):
-        read_photograph(tmp_path / "a.bmp")
+        read_photograph(tmp_path / "a.ppm")
+    Image.fromarray(image).save(tmp_path / "moving.gif", save_all=True, append_images=[Image.fromarray(image[::-1])])
+    with pytest.raises(DataError, match="holds 2 frames"):
+        read_photograph(tmp_path / "moving.gif")
     (tmp_path / "deep.png").write_bytes(photograph(RGB, 16)[1])
     deep = read_photograph(tmp_path / "deep.png")
-    with pytest.raises(ConfigError, match="8-bit RGB"):
+    with pytest.raises(ConfigError, match="does not hold what this photograph is"):
         write_photograph(tmp_path / "b.webp", deep)
-    for name in ("b.jpg", "b.tif", "b"):
+    for name in ("b.jpg", "b.gif", "b"):
         with pytest.raises(ConfigError, match="known pixels would not survive"):
             write_photograph(tmp_path / name, deep)
     Image.fromarray(image[..., 0] // 2 + 128).save(tmp_path / "mask.png")
@@ -316,3 +322,65 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"b\.png: .*not a plain file"):
         write_photograph(tmp_path / "b.png", photo)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("ending", [".tif", ".bmp", ".gif", ".avif", ".jfif", ".jpe"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "1", "LA"])
+def test_other_formats_are_taken_and_written_back(ending: str, mode: str, tmp_path: Path) -> None:
+    image, _ = draw(1, 40)
+    source = tmp_path / f"a{ending}"
+    picture = Image.fromarray(image[:30]).convert(mode)
+    kind = "JPEG" if ending in (".jfif", ".jpe") else None
+    try:
+        picture.save(source, kind)
+    except OSError:
+        pytest.skip(f"no {mode} in {ending}")
+    with Image.open(source) as stored:
+        stored.load()
+        seen = np.asarray(stored.convert("RGBA"))
+    photo, hole = read_photograph(source), hole_of((30, 40))
+    made = photo.repaired(photo.pixels[::-1].copy(), hole)
+    outs = [".png", *(out for out in (".tif", ".bmp", ".webp") if (photo.kind, photo.depth) in HOLDS[out])]
+    for out in outs:
+        write_photograph(tmp_path / f"b{out}", made)
+        with Image.open(tmp_path / f"b{out}") as after:
+            written = np.asarray(after.convert("RGBA"))
+        assert np.array_equal(written[~hole], seen[~hole]), out
+        again = read_photograph(tmp_path / f"b{out}").pixels  # without alpha, where WebP sees that all is opaque
+        assert np.array_equal(again, made.pixels[..., : again.shape[2]]), out
+
+
+def test_a_tiff_of_16_bits_keeps_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for samples in (rng.integers(0, 65536, (20, 30, 3), np.uint16), rng.integers(0, 65536, (20, 30, 1), np.uint16)):
+        cv2.imwrite(str(tmp_path / "a.tif"), samples[..., ::-1])
+        photo = read_photograph(tmp_path / "a.tif")
+        assert np.array_equal(photo.pixels, samples)
+        write_photograph(tmp_path / "b.png", photo)
+        assert np.array_equal(read_photograph(tmp_path / "b.png").pixels, samples)
+
+
+def test_heic_needs_a_package_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.heic").write_bytes(b"anything")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(DataError, match=r"a\.heic: HEIC is read by pillow-heif, which is not installed\. pip install"):
+        read_photograph(tmp_path / "a.heic")
+
+
+def test_a_picture_is_turned_by_exif_alone(tmp_path: Path) -> None:
+    """As browsers do: not by what XMP says, nor by a text of a PNG file, nor by a tag of another type."""
+    image, _ = draw(1, 40)
+    picture = Image.fromarray(image[:30])
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    picture.save(tmp_path / "a.jpg", xmp=xmp)
+    text = PngInfo()
+    text.add_text("Raw profile type exif", "\nexif\n      34\n" + exif(6).removeprefix(b"Exif\0\0").hex())
+    picture.save(tmp_path / "a.png", pnginfo=text)
+    long_tag = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x04\0\0\0\x01\0\0\0\x06\0\0\0\0"
+    picture.save(tmp_path / "b.jpg", exif=b"Exif\0\0" + long_tag)
+    for name in ("a.jpg", "a.png", "b.jpg"):
+        assert read_photograph(tmp_path / name).pixels.shape == (30, 40, 3), name
+    for order in ("<", ">"):
+        start = struct.pack(f"{order}HIHHHIHHI", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)
+        picture.save(tmp_path / "d.jpg", exif=b"Exif\0\0" + (b"II" if order == "<" else b"MM") + start)
+        assert read_photograph(tmp_path / "d.jpg").pixels.shape == (40, 30, 3)

@@ -39,6 +39,7 @@ LAST_TRAIN, LAST_VAL = 162_770, 182_637
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 _PER_FOLDER = 2000  # faces in each numbered folder of annotations
+_FACE = [CLASSES.index(name) for name in ("skin", "nose", "l_eye", "r_eye", "mouth", "u_lip", "l_lip")]
 _SEGMENTS = CLASSES[1:]  # every class but background has annotation files
 
 
@@ -64,8 +65,8 @@ def prepare(
 
     Pictures are resized with Lanczos (antialiased), maps by nearest neighbour. A pair is skipped, with the
     reason, if a file is missing or cannot be read, the picture is not RGB, not square or under 16 pixels, the
-    two differ in shape, a class is unknown, or the map is all background. Picture and map may differ in scale,
-    as they do in CelebAMask-HQ; that is noted.
+    two differ in shape, a class is unknown, or the map is all background or holds no face. Picture and map may
+    differ in scale, as they do in CelebAMask-HQ; that is noted.
 
     Args:
         source: the folder, in either layout.
@@ -263,6 +264,9 @@ def _read_pair(pair: Pair, size: int, order: str) -> Item:
         raise DataError(problem, "Make the map from this picture", pair.label or pair.image)
     if not label.any():
         raise DataError("the map is all background", "Leave it out", pair.label or pair.image)
+    if not np.isin(label, _FACE).any():
+        held = ", ".join(CLASSES[number] for number in np.unique(label))
+        raise DataError(f"the map holds no face, only {held}", "Leave it out", pair.label or pair.image)
     remarks = []
     if label.shape[0] != height:
         remarks.append(f"picture {height} and map {label.shape[0]} pixels wide, each resized on its own")

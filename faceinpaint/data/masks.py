@@ -198,7 +198,8 @@ def _drawn_set(holes: list[np.ndarray], numbers: Sequence[int], split: str, seed
 def load_hole(path: str | Path, size: int | None = None, *, white_is_hole: bool = True) -> np.ndarray:
     """One hole mask from a picture file.
 
-    Resized by area to ``size`` if given, then a pixel is white from grey 128 upwards.
+    Resized by area to ``size`` if given, then a pixel is white from grey 128 upwards. A hole painted with a brush of
+    one colour on black or white is one, too.
 
     Args:
         size: side of the square result; None keeps the file's own width and height.
@@ -211,36 +212,70 @@ def load_hole(path: str | Path, size: int | None = None, *, white_is_hole: bool 
         DataError: the file cannot be read, is not a mask, is not square though ``size`` is given, or has no hole
             or nothing but hole.
     """
-    return _read_hole(Path(path), size, white_is_hole)[0]
+    return read_hole(Path(path), size, white_is_hole)[0]
 
 
-def _read_hole(path: Path, size: int | None, white_is_hole: bool) -> tuple[np.ndarray, float]:
-    """The hole mask of a file, and the share of its pixels that were neither black nor white."""
+def read_hole(path: Path, size: int | None, white_is_hole: bool) -> tuple[np.ndarray, float]:
+    """As :func:`load_hole`, with the share of the file's pixels that were neither black nor white."""
     picture = open_picture(path)
     if picture.has_transparency_data and np.asarray(picture.convert("RGBA"))[..., 3].min() < 255:
         raise DataError("the mask is partly transparent", "Save it in black and white", path)
     if picture.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
         raise DataError(f"its pixels are {picture.mode}, not 8-bit grey", "Save it in black and white", path)
-    grey = picture.convert("L")
-    value = np.asarray(grey)
-    # A mask of 0 and 1 instead of 0 and 255 would come out all black.
-    if value.any() and value.max() < 128:
-        raise DataError(
-            f"the mask has no white, its brightest pixel is {value.max()}", "Use 0 and 255, not 0 and 1", path
-        )
-    between = float(np.mean((value > 0) & (value < 255)))
-    if size is not None and grey.size != (size, size):
-        if grey.width != grey.height:
+    brushed = None if picture.mode in ("1", "L", "LA") else _brushed(np.asarray(picture.convert("RGB")), path)
+    if brushed is not None:
+        value = brushed if white_is_hole else 255 - brushed  # the brush is the hole, whatever it was painted on
+    else:
+        value = np.asarray(picture.convert("L"))
+        # A mask of 0 and 1 instead of 0 and 255 would come out all black.
+        if value.any() and value.max() < 128:
             raise DataError(
-                f"the mask has {grey.width} x {grey.height} pixels, not square", "Crop it to a square", path
+                f"the mask has no white, its brightest pixel is {value.max()}", "Use 0 and 255, not 0 and 1", path
             )
-        value = np.asarray(grey.resize((size, size), Image.Resampling.BOX))
+    between = float(np.mean((value > 0) & (value < 255)))
+    if size is not None and value.shape != (size, size):
+        height, width = value.shape
+        if width != height:
+            raise DataError(f"the mask has {width} x {height} pixels, not square", "Crop it to a square", path)
+        value = np.asarray(Image.fromarray(value).resize((size, size), Image.Resampling.BOX))
     hole = ((value >= 128) == white_is_hole).astype(np.uint8)
     if not hole.any():
         raise DataError("there is no hole in it", "Check the polarity of the file", path)
     if hole.all():
         raise DataError("it is nothing but hole", "Check the polarity of the file", path)
     return hole, between
+
+
+COLOURED = 64
+"""Levels between the strongest and the weakest channel from which on a pixel of a mask has a colour."""
+
+
+def _brushed(rgb: np.ndarray, path: Path) -> np.ndarray | None:
+    """How much of a coloured brush each pixel holds, 0 to 255; None where nothing has a colour.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+
+    Raises:
+        DataError: there are many colours, or neither black nor white around the brush: a picture, not a mask.
+    """
+    wide = rgb.astype(np.float32)
+    weakest = wide.min(2)
+    chroma = wide.max(2) - weakest
+    coloured = chroma >= COLOURED
+    if not coloured.any():
+        return None
+    hues = (wide[coloured] - weakest[coloured][:, None]) / chroma[coloured][:, None]
+    others = np.abs(hues - np.median(hues, axis=0)).max(1) > 0.3
+    plain = weakest[~coloured]
+    dark = not plain.size or np.median(plain) < 128
+    between = (plain >= 64) & (plain < 192)  # the rim of a soft brush, and little else
+    if others.mean() > 0.05 or between.sum() > 0.5 * coloured.sum():
+        raise DataError(
+            "it is a picture of many colours, not a mask", "Paint the hole white, or in one colour, on black", path
+        )
+    share = 255 * np.minimum(chroma / np.median(chroma[coloured]), 1)
+    return np.rint(np.maximum(share, weakest) if dark else share).astype(np.uint8)
 
 
 def prepare_holes(
@@ -273,7 +308,7 @@ def prepare_holes(
     caches.check_request(split, size)
 
     def read(path: Path) -> Item:
-        hole, between = _read_hole(path, size, white_is_hole)
+        hole, between = read_hole(path, size, white_is_hole)
         remarks = ["grey pixels, cut at 128"] if between else []
         fraction = hole_fraction(hole)
         if bin_of(fraction) is None:

@@ -8,9 +8,10 @@ A photograph has no parsing map and is not framed as the generator has seen face
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError, DataError, FaceInpaintError, refusal
-from faceinpaint.files import replacing
+from faceinpaint.files import read_json, replacing, sha256_of, write_json
 from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.models.parser import parse
 from faceinpaint.models.start import Started, within
@@ -31,6 +32,7 @@ from faceinpaint.repair.doubt import doubt
 from faceinpaint.repair.framing import Box, Frame, check_box, check_frame, find_faces, owners
 from faceinpaint.repair.membrane import membrane
 from faceinpaint.repair.pictures import (
+    ENDINGS,
     FORMATS,
     check_format,
     read_hole_for,
@@ -77,11 +79,13 @@ class Repair:
         pixels: of the shape and type of the photograph.
         faces: those that were repaired.
         classical: how many hole pixels lie outside of them and were filled classically.
+        notes: what was done to the files that a reader should know.
     """
 
     pixels: np.ndarray
     faces: tuple[Face, ...]
     classical: int
+    notes: tuple[str, ...] = ()
 
 
 class Repairer:
@@ -92,13 +96,14 @@ class Repairer:
         parser: a trained parser with its own, or None.
         about: one line on the weights.
         device: where the networks run.
+        checksum: of the weights.
     """
 
     def __init__(
         self, generator: nn.Module, config: Config, parser: tuple[nn.Module, Config] | None = None, about: str = "",
-        device: str | torch.device = "cpu",
+        device: str | torch.device = "cpu", checksum: str = "",
     ) -> None:  # fmt: skip
-        self.about, self.device, self.config = about, device, config
+        self.about, self.device, self.config, self.checksum = about, device, config, checksum
         self.generator = generator.to(device)
         repairer(config, about)
         self.reads_map = config.reads_map
@@ -119,10 +124,13 @@ class Repairer:
             ConfigError: generator and parser do not fit together, or the weights are a parser's.
         """
         found = trained.find(weights, parser)
-        generator, config, _ = load_generator(found.generator)
+        generator, config, record = load_generator(found.generator)
         repairer(config, found.generator)
-        guesser = load_parser(found.parser)[:2] if found.parser else None
-        return cls(generator, config, guesser, found.about, device)
+        checksum, guesser = str(record["sha256"]), None
+        if found.parser:
+            network, how, record = load_parser(found.parser)
+            checksum, guesser = f"{checksum} {record['sha256']}", (network, how)
+        return cls(generator, config, guesser, found.about, device, checksum)
 
     def repair(
         self, photo: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None = None, *, boxes: Boxes = None,
@@ -385,7 +393,8 @@ class Job:
 
     Attributes:
         photo, hole: what to repair. parsing: its map, or None to predict it.
-        out: PNG or WebP file to write. compare: PNG file for before, hole, map and after, or None.
+        out: file to write, one of :data:`faceinpaint.repair.pictures.HOLDS`.
+        compare: PNG file for before, hole, map and after, or None.
     """
 
     photo: Path
@@ -415,7 +424,8 @@ def repair_file(
     _check_places(job.out, job.compare, (job.photo, job.hole, job.parsing), "replace", "file")
     photo = read_photograph(job.photo)
     check_format(job.out, photo)
-    hole = read_hole_for(photo, job.hole, white_is_hole)
+    notes: list[str] = []
+    hole = read_hole_for(photo, job.hole, white_is_hole, notes)
     labels = None if job.parsing is None else read_parsing_for(photo, job.parsing, order)
     try:
         done = tool.repair(photo.pixels, hole, labels, boxes=boxes, outside=outside)
@@ -429,7 +439,7 @@ def repair_file(
         write_photograph(job.out, photo.repaired(done.pixels, hole != 0))
     except OSError as error:
         raise refusal(error, job.out) from error
-    return done
+    return replace(done, notes=tuple(notes))
 
 
 def jobs_of(
@@ -437,23 +447,43 @@ def jobs_of(
 ) -> Iterator[Job | FaceInpaintError]:
     """The jobs of a folder: each photograph with the hole (and map) of the same stem, to ``out/STEM.png``.
 
-    A photograph without a hole, or with two, is given as the error that it is.
+    A photograph without a hole, or with two, and a hole without a photograph are given as the errors that they are.
+    What is no photograph by its ending is one all the same if there is a hole for it; see :func:`left_out`.
+
+    Args:
+        holes: a folder, or one mask for all photographs.
 
     Raises:
         DataError: a folder is missing, or holds no photograph.
         ConfigError: ``out`` or ``compare`` is the folder of the photographs, holes or maps, or both are the same.
     """
-    for folder in (photos, holes, *([parsing] if parsing else [])):
+    for folder in (photos, *([parsing] if parsing else [])):
         if not folder.is_dir():
-            raise DataError("there is no such folder", "Photographs in a folder need holes in a folder", folder)
+            raise DataError("there is no such folder", "Photographs in a folder need maps in a folder", folder)
+    if not holes.exists():
+        raise DataError("there is no such file or folder", "Name a folder of holes, or one mask for all", holes)
     _check_places(out, compare, (photos, holes, parsing), "mix with", "folder")
-    endings = {".png", ".jpg", ".jpeg", ".webp"}
-    by_stem = [_by_stem(folder) for folder in (photos, holes, *([parsing] if parsing else []))]
-    pictures = {stem: [p for p in paths if p.suffix.lower() in endings] for stem, paths in by_stem[0].items()}
-    found = {stem: paths for stem, paths in pictures.items() if paths}
+    found = _photographs(photos, holes)
     if not found:
         raise DataError(f"there is no photograph ({', '.join(FORMATS)})", "Check the name", photos)
-    return _jobs(found, by_stem[1:], (holes, parsing), out, compare)
+    return _jobs(found, holes, parsing, out, compare)
+
+
+def left_out(photos: Path, holes: Path) -> list[Path]:
+    """What else is in the folder: files that are no photographs, and folders."""
+    taken = {path for paths in _photographs(photos, holes).values() for path in paths}
+    others = (path for path in photos.iterdir() if not path.name.startswith(".") and path not in taken)
+    return sorted(path for path in others if not path.samefile(holes))
+
+
+def _photographs(photos: Path, holes: Path) -> dict[str, list[Path]]:
+    """Photographs by stem: files with an ending of one, and others that there is a hole for."""
+    wanted = _by_stem(holes)
+    pictures = {
+        stem: [p for p in paths if (p.suffix.lower() in ENDINGS or stem in wanted) and not p.samefile(holes)]
+        for stem, paths in _by_stem(photos).items()
+    }
+    return {stem: paths for stem, paths in pictures.items() if paths}
 
 
 def _check_places(out: Path, compare: Path | None, sources: Sequence[Path | None], harms: str, kind: str) -> None:
@@ -465,12 +495,15 @@ def _check_places(out: Path, compare: Path | None, sources: Sequence[Path | None
 
 
 def _jobs(
-    found: dict[str, list[Path]], others: list[dict[str, list[Path]]], folders: tuple[Path, Path | None], out: Path,
-    compare: Path | None,
-) -> Iterator[Job | FaceInpaintError]:  # fmt: skip
+    found: dict[str, list[Path]], holes: Path, parsing: Path | None, out: Path, compare: Path | None
+) -> Iterator[Job | FaceInpaintError]:
+    one = None if holes.is_dir() else [holes]
+    by_stem, maps = _by_stem(holes), _by_stem(parsing) if parsing else {}
     for stem, paths in sorted(found.items()):
-        sets = [paths, *(other.get(stem, []) for other in others)]
-        for what, folder, given in zip(("photograph", "hole", "parsing map"), (None, *folders), sets, strict=False):
+        sets = [("photograph", None, paths), ("hole", holes, one or by_stem.get(stem, []))]
+        if parsing:
+            sets.append(("parsing map", parsing, maps.get(stem, [])))
+        for what, folder, given in sets:
             if len(given) != 1:
                 count = f"are {len(given)} {what}s" if given else f"is no {what}"
                 where = f" in {folder}" if folder else ""
@@ -478,42 +511,58 @@ def _jobs(
                 break
         else:
             yield Job(
-                sets[0][0], sets[1][0], out / f"{stem}.png", sets[2][0] if len(sets) > 2 else None,
+                paths[0], sets[1][2][0], out / f"{stem}.png", sets[2][2][0] if parsing else None,
                 None if compare is None else compare / f"{stem}.png",
             )  # fmt: skip
+    for stem in sorted(by_stem.keys() - found.keys()):
+        yield DataError(f"there is no photograph named {stem}", "Give one, or take the hole away", by_stem[stem][0])
 
 
 def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    """The files of a folder; none if it is none."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_file() and not path.name.startswith("."):
             found.setdefault(path.stem, []).append(path)
     return found
 
 
+MADE_FROM = "made-from.json"
+"""Lies beside the repairs of a folder and holds, for each, a checksum of what it was made from."""
+
+
 def repair_all(
     tool: Repairer, jobs: Sequence[Job | FaceInpaintError], repair: Callable[[Repairer, Job], Repair],
-    progress: Callable[[int, str], None] | None = None,
-) -> tuple[int, int, list[FaceInpaintError]]:  # fmt: skip
-    """Do jobs one after the other. What is there already is left; a bad file does not stop the rest.
+    progress: Callable[[int, str], None] | None = None, *, how: str = "", again: bool = False,
+) -> tuple[int, int, list[FaceInpaintError], list[str]]:  # fmt: skip
+    """Do jobs one after the other. What is there already is left, unless what it was made from has changed; a bad file
+    does not stop the rest.
 
     Args:
         repair: does one, such as :func:`repair_file` with its options.
         progress: told of each job done.
+        how: the options in words. What was repaired with others is repaired again.
+        again: repair all, whatever is there.
 
     Returns:
-        how many were repaired, how many were there already, and what went wrong with the others.
+        how many were repaired, how many were there already, what went wrong with the others, and notes.
     """
-    made, there, failed = 0, 0, []
+    made, there = 0, 0
+    failed: list[FaceInpaintError] = []
+    notes: list[str] = []
     for job in jobs:
         if isinstance(job, FaceInpaintError):
             failed.append(job)
-        elif job.out.exists() and (job.compare is None or job.compare.exists()):
-            there += 1
         else:
             try:
-                repair(tool, job)
-                made += 1
+                source = _source(job, f"{how} {tool.checksum}")
+                done = job.out.exists() and (job.compare is None or job.compare.exists())
+                if done and not again and _made_from(job.out).get(job.out.name) == source:
+                    there += 1
+                else:
+                    notes += repair(tool, job).notes
+                    write_json(job.out.with_name(MADE_FROM), _made_from(job.out) | {job.out.name: source})
+                    made += 1
             except FaceInpaintError as error:
                 failed.append(error)
             except Exception as error:  # whatever a library makes of one photograph must not cost the others
@@ -521,37 +570,85 @@ def repair_all(
                 failed.append(DataError(f"it cannot be repaired ({reason})", "Try it alone", job.photo))
         if progress:
             progress(1, "" if isinstance(job, FaceInpaintError) else job.photo.name)
-    return made, there, failed
+    return made, there, failed, notes
+
+
+def _source(job: Job, how: str) -> str:
+    """A checksum of all that a repair is made from."""
+    sums = [sha256_of(path) if path and path.is_file() else "" for path in (job.photo, job.hole, job.parsing)]
+    return hashlib.sha256(" ".join([*sums, how]).encode()).hexdigest()
+
+
+def _made_from(out: Path) -> dict[str, str]:
+    """The checksums beside a repair; none if there are none or they cannot be read, and all is made again."""
+    try:
+        return dict(read_json(out.with_name(MADE_FROM)))
+    except FaceInpaintError:
+        return {}
 
 
 # --- side by side ---------------------------------------------------------------------------------------------------
 
 
 def comparison(photo: np.ndarray, hole: np.ndarray, done: Repair, height: int = 512) -> np.ndarray:
-    """Before, hole, map and after, side by side with their names above, at most ``height`` pixels high.
+    """Before, hole, map and after of each face, side by side with their names above.
+
+    What was filled outside of faces is shown if no face was repaired.
 
     Args:
         photo: (H, W, C) uint8 or uint16, as given to the repair. hole: (H, W), nonzero = hole.
         done: what came of it.
+        height: of a row in pixels, at most; half of it at least.
 
     Returns:
         (h, w, 3) uint8.
     """
-    full = hole.shape
-    scale = min(1.0, height / full[0], 1024 / full[1])
-    size = max(1, round(full[1] * scale)), max(1, round(full[0] * scale))
-    before, after = (_small(p, size) for p in (photo, done.pixels))
-    mask = np.repeat(np.asarray(Image.fromarray((hole != 0).astype(np.uint8) * 255).resize(size))[..., None], 3, 2)
-    coloured = _small(_coloured(photo, done), size)
-    panels = [("before", before), ("hole", mask), ("map", coloured), ("after", after)]
     gap, top = 8, 24
-    sheet = Image.new("RGB", (4 * size[0] + 5 * gap, size[1] + top + gap), "white")
+    rows = [_row(photo, hole, done, place, height) for place in _shown(hole, done)]
+    wide = max(4 * panels[0].shape[1] for panels in rows) + 5 * gap
+    sheet = Image.new("RGB", (wide, sum(panels[0].shape[0] + top + gap for panels in rows)), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    for i, (name, panel) in enumerate(panels):
-        left = gap + i * (size[0] + gap)
-        pen.text((left, 4), name, fill="black", font=font)
-        sheet.paste(Image.fromarray(panel), (left, top))
+    y = 0
+    for panels in rows:
+        for i, (name, panel) in enumerate(zip(("before", "hole", "map", "after"), panels, strict=True)):
+            left = gap + i * (panel.shape[1] + gap)
+            pen.text((left, y + 4), name, fill="black", font=font)
+            sheet.paste(Image.fromarray(panel), (left, y + top))
+        y += panels[0].shape[0] + top + gap
     return np.asarray(sheet)
+
+
+def _shown(hole: np.ndarray, done: Repair) -> list[tuple[slice, slice]]:
+    """Rows and columns of the faces; of the hole and as much around it if there are none; or of everything."""
+    if done.faces:
+        return [face.frame.place(*hole.shape) for face in done.faces]
+    places = []
+    for axis, length in ((1, hole.shape[0]), (0, hole.shape[1])):
+        touched = np.flatnonzero((hole != 0).any(axis))
+        low, high = (touched[0], touched[-1] + 1) if len(touched) else (0, length)
+        places.append(slice(int(max(0, 2 * low - high)), int(min(length, 2 * high - low))))
+    return [(places[0], places[1])]
+
+
+def _row(
+    photo: np.ndarray, hole: np.ndarray, done: Repair, place: tuple[slice, slice], height: int
+) -> list[np.ndarray]:
+    """The four panels of a part of a photograph, of one size."""
+    gone = hole[place] != 0
+    scale = min(height / gone.shape[0], 2 * height / gone.shape[1])
+    if scale > 1:
+        scale = max(1.0, min(scale, height / 2 / gone.shape[0]))
+    size = max(1, round(gone.shape[1] * scale)), max(1, round(gone.shape[0] * scale))
+    mask = np.asarray(Image.fromarray(gone.astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST))
+    before = np.where(mask[..., None] > 0, _chequered(size), _small(photo[place], size))
+    return [before, np.repeat(mask[..., None], 3, 2), _small(_coloured(photo, done)[place], size),
+            _small(done.pixels[place], size)]  # fmt: skip
+
+
+def _chequered(size: tuple[int, int]) -> np.ndarray:
+    """What stands for a hole: two greys, which no face looks like."""
+    squares = np.add.outer(np.arange(size[1]) // 8, np.arange(size[0]) // 8) % 2
+    return np.where(squares, 118, 158).astype(np.uint8)[..., None]
 
 
 def _small(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

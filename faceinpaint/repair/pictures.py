@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,8 +24,14 @@ from faceinpaint.data.images import open_picture
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.files import replacing
 
-FORMATS = ("PNG", "JPEG", "WEBP")
-"""What a photograph is read from; a closed list, see :data:`faceinpaint.data.images.PICTURE_FORMATS`."""
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+"""What a photograph is read from; a closed list, see :data:`faceinpaint.data.images.PICTURE_FORMATS`. HEIC too, where
+pillow-heif is installed."""
+
+HEIC = (".heic", ".heif")
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", *HEIC)
+"""Of files that are taken for photographs in a folder."""
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 """Kinds of samples, by PNG's own numbers (PNG specification, third edition, 11.2.1)."""
@@ -123,31 +128,92 @@ def turned(array: np.ndarray, photo: Photograph) -> np.ndarray:
 
 
 def read_photograph(path: str | Path) -> Photograph:
-    """Read a PNG, JPEG or WebP file.
+    """Read a file of one of :data:`FORMATS`.
 
     Raises:
         DataError: it cannot be read (:func:`faceinpaint.data.images.open_picture`), or its colours are those of
             print (CMYK).
     """
     path = Path(path)
-    picture = open_picture(path, FORMATS)
+    picture = open_picture(path, (*FORMATS, "HEIF") if path.suffix.lower() in HEIC and _reads_heic(path) else FORMATS)
     content = path.read_bytes()
     orientation = _orientation(picture)
     if content.startswith(b"\x89PNG"):
         return _from_png(path, picture, content, orientation)
-    kinds = {"L": GREY, "RGB": RGB, "RGBA": RGBA}
-    if picture.mode not in kinds:
+    deep = _deep_tiff(path, content) if content[:2] in (b"II", b"MM") else None
+    if deep is None and picture.mode not in _MODES:
         raise DataError(f"its colours are {picture.mode}, not RGB or grey", "Convert it to RGB", path)
-    samples = np.asarray(picture).reshape(picture.height, picture.width, -1)
-    held = picture.info
+    held, chunks = picture.info, _chunks_of(picture.info)
+    if deep is not None:
+        kind, depth, samples = {3: RGB, 4: RGBA}[deep.shape[2]], 16, deep
+    else:
+        kind, depth = _MODES[picture.mode]
+        samples = np.asarray(picture.convert("RGBA") if picture.mode == "PA" else picture)
+        samples = samples.astype(np.uint16 if depth == 16 else np.uint8)
+    if kind == PALETTE:
+        chunks = (*_palette_of(picture), *chunks)
     info = {name: held[name] for name in ("icc_profile", "exif", "xmp") if isinstance(held.get(name), bytes)}
-    return Photograph(path, samples, kinds[picture.mode], 8, orientation, _chunks_of(held), (), info)
+    samples = samples.reshape(picture.height, picture.width, -1)
+    return Photograph(path, samples, kind, depth, orientation, chunks, (), info)
 
 
-def read_hole_for(photo: Photograph, path: str | Path, white_is_hole: bool = True) -> np.ndarray:
+_MODES = {
+    "1": (GREY, 1), "L": (GREY, 8), "I;16": (GREY, 16), "I;16L": (GREY, 16), "I;16B": (GREY, 16), "P": (PALETTE, 8),
+    "LA": (GREY_ALPHA, 8), "RGB": (RGB, 8), "RGBA": (RGBA, 8), "PA": (RGBA, 8),
+}  # fmt: skip
+"""Kind and depth of samples by Pillow's name for them."""
+
+
+def _reads_heic(path: Path) -> bool:
+    """Teach Pillow to read HEIC.
+
+    Raises:
+        DataError: the package that does is not installed.
+    """
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        remedy = "pip install pillow-heif, or save the photograph as JPEG or PNG"
+        raise DataError("HEIC is read by pillow-heif, which is not installed", remedy, path) from None
+    register_heif_opener()
+    return True
+
+
+def _deep_tiff(path: Path, content: bytes) -> np.ndarray | None:
+    """(H, W, 3 | 4) uint16, upright, of a TIFF file with 16-bit colours, of which Pillow keeps 8; else None.
+
+    Raises:
+        DataError: they cannot be decoded.
+    """
+    with Image.open(path, formats=("TIFF",)) as picture:
+        tags = getattr(picture, "tag_v2", {})
+        bits, turn, channels = tags.get(258, (8,)), tags.get(274, 1), tags.get(277, 1)
+    if max(bits) <= 8 or channels < 3:
+        return None
+    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3 or decoded.shape[2] not in (3, 4):
+        raise DataError("its 16-bit colours cannot be decoded", "Save it as PNG", path)
+    return np.asarray(_TURNS.get(turn, _TURNS[1])(decoded[..., [2, 1, 0, 3][: decoded.shape[2]]]))
+
+
+def _palette_of(picture: Image.Image) -> tuple[tuple[bytes, bytes], ...]:
+    """A palette as chunks of a PNG file, with transparency if there is some."""
+    colours = bytes(picture.getpalette("RGB") or ())
+    clear = picture.info.get("transparency")
+    if isinstance(clear, int):
+        clear = bytes([255] * clear + [0])
+    return ((b"PLTE", colours), *(((b"tRNS", clear),) if isinstance(clear, bytes) else ()))
+
+
+def read_hole_for(
+    photo: Photograph, path: str | Path, white_is_hole: bool = True, notes: list[str] | None = None
+) -> np.ndarray:
     """The hole mask of a photograph, upright.
 
     A mask may lie as the photograph is seen or as it is stored: its own orientation tag says so, else its size.
+
+    Args:
+        notes: is told of a soft mask, which is cut.
 
     Returns:
         (H, W) uint8, 1 = hole, of the size of ``photo.pixels``.
@@ -155,10 +221,14 @@ def read_hole_for(photo: Photograph, path: str | Path, white_is_hole: bool = Tru
     Raises:
         DataError: it is no mask (:func:`faceinpaint.data.masks.load_hole`), or of another size than the photograph.
     """
-    from faceinpaint.data.masks import load_hole
+    from faceinpaint.data.masks import read_hole
 
     own = _orientation(open_picture(path))
-    return _upright_like(photo, load_hole(path, white_is_hole=white_is_hole), own, "mask", path)
+    hole, between = read_hole(Path(path), None, white_is_hole)
+    if between and notes is not None:
+        share = f"{100 * between:.1f}%" if between >= 0.0005 else "less than 0.1%"
+        notes.append(f"{path}: {share} of the mask is neither black nor white, and was cut at the middle grey, 128")
+    return _upright_like(photo, hole, own, "mask", path)
 
 
 def read_parsing_for(photo: Photograph, path: str | Path, order: str = "celebamask-hq") -> np.ndarray:
@@ -183,8 +253,18 @@ def _upright_like(photo: Photograph, plane: np.ndarray, own: int, what: str, pat
     return np.ascontiguousarray(upright)
 
 
+HOLDS = {
+    ".png": [(kind, depth) for kind in CHANNELS for depth in (1, 2, 4, 8, 16)],
+    ".webp": [(RGB, 8), (RGBA, 8)],
+    ".tif": [(GREY, 8), (GREY, 16), (GREY_ALPHA, 8), (RGB, 8), (RGBA, 8)],
+    ".tiff": [(GREY, 8), (GREY, 16), (GREY_ALPHA, 8), (RGB, 8), (RGBA, 8)],
+    ".bmp": [(GREY, 8), (RGB, 8)],
+}
+"""Kinds and depths of samples that come back bit for bit from a file of this ending."""
+
+
 def write_photograph(path: str | Path, photo: Photograph) -> None:
-    """Write a PNG or, for 8-bit RGB and RGBA, a lossless WebP file; under a temporary name, then renamed.
+    """Write a file of one of the endings of :data:`HOLDS`; under a temporary name, then renamed.
 
     Raises:
         ConfigError: the format would change known pixels.
@@ -192,7 +272,7 @@ def write_photograph(path: str | Path, photo: Photograph) -> None:
     """
     path = Path(path)
     check_format(path, photo)
-    content = _png(photo) if path.suffix.lower() == ".png" else _webp(photo)
+    content = _png(photo) if path.suffix.lower() == ".png" else _saved(photo, path.suffix.lower())
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as new:
         new.write_bytes(content)
@@ -204,24 +284,36 @@ def check_format(path: Path, photo: Photograph | None = None) -> None:
     Raises:
         ConfigError: the format would change known pixels.
     """
-    if path.suffix.lower() not in (".png", ".webp"):
-        raise ConfigError("known pixels would not survive this format", "Name a .png or .webp file", path)
-    if path.suffix.lower() == ".webp" and photo is not None:
-        if photo.depth != 8 or photo.kind not in (RGB, RGBA):
-            raise ConfigError("WebP holds 8-bit RGB and RGBA alone, and the photograph is other", "Write a .png", path)
-        if max(photo.samples.shape[:2]) > 16383:
-            raise ConfigError("WebP holds at most 16383 pixels a side", "Write a .png", path)
+    ending = path.suffix.lower()
+    if ending not in HOLDS:
+        raise ConfigError("known pixels would not survive this format", "Name a .png, .webp, .tif or .bmp file", path)
+    if photo is None:
+        return
+    if (photo.kind, photo.depth) not in HOLDS[ending]:
+        raise ConfigError(f"{ending} does not hold what this photograph is, bit for bit", "Write a .png", path)
+    if ending == ".webp" and max(photo.samples.shape[:2]) > 16383:
+        raise ConfigError("WebP holds at most 16383 pixels a side", "Write a .png", path)
 
 
 def _orientation(picture: Image.Image) -> int:
-    """The tag of EXIF, 1 to 8; 1 where there is none, or where EXIF is damaged, which makes Pillow raise anything."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            tag = picture.getexif().get(0x0112, 1)
-        except Exception:
-            return 1
-    return tag if tag in _TURNS else 1
+    """The tag of EXIF, 1 to 8; 1 where there is none.
+
+    What browsers honour and nothing else: one short number in the first directory. Pillow also believes XMP and texts
+    of PNG files, which no browser turns a picture by. (A TIFF file it turns as it reads it.)
+    """
+    held = picture.info.get("exif")
+    body = held.removeprefix(b"Exif\0\0") if isinstance(held, bytes) else b""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(body[:4])
+    if order is None:
+        return 1
+    with contextlib.suppress(struct.error):  # damaged
+        (first,) = struct.unpack_from(f"{order}I", body, 4)
+        (count,) = struct.unpack_from(f"{order}H", body, first)
+        for entry in range(count):
+            tag, kind, number, value = struct.unpack_from(f"{order}HHIH", body, first + 2 + 12 * entry)
+            if (tag, kind, number) == (0x0112, 3, 1):
+                return int(value) if value in _TURNS else 1
+    return 1
 
 
 # --- PNG ------------------------------------------------------------------------------------------------------------
@@ -328,11 +420,18 @@ def _paeth(rows: np.ndarray, above: np.ndarray, step: int) -> np.ndarray:
     return np.where((pa <= pb) & (pa <= pc), a, np.where(pb <= pc, b, c)).astype(np.uint8)
 
 
-# --- WebP -----------------------------------------------------------------------------------------------------------
+# --- others ---------------------------------------------------------------------------------------------------------
 
 
-def _webp(photo: Photograph) -> bytes:
-    out = io.BytesIO()
-    picture = Image.fromarray(np.ascontiguousarray(photo.samples))
-    picture.save(out, "WEBP", lossless=True, exact=True, **photo.info)  # exact: colours under transparency too
+def _saved(photo: Photograph, ending: str) -> bytes:
+    """A WebP file without loss, a TIFF or a BMP file."""
+    out, samples = io.BytesIO(), np.ascontiguousarray(photo.samples)
+    picture = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+    if ending == ".webp":
+        picture.save(out, "WEBP", lossless=True, exact=True, **photo.info)  # exact: colours under transparency too
+    elif ending == ".bmp":
+        Image.fromarray(np.ascontiguousarray(turned(np.asarray(picture), photo))).save(out, "BMP")  # has no EXIF
+    else:
+        held = {name: value for name, value in photo.info.items() if name in ("icc_profile", "exif")}
+        picture.save(out, "TIFF", compression="tiff_adobe_deflate", **held)
     return out.getvalue()
