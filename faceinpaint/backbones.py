@@ -57,7 +57,9 @@ class Backbone(nn.Module, ABC):
         sha256: of the weights file, or of the drawn weights.
         trained: False if the weights were drawn from a seed.
         in_half: compute in bfloat16, as networks in training do under ``bf16-mixed``; activations are given back in
-            single precision. False unless a training sets it: what is measured is measured in full.
+            single precision. The perceptual and the style loss then differ by less than 1%, on a CPU by up to 0.4% seen
+            through drawn weights and 0.1% through trained ones. False unless a training sets it: what is measured is
+            measured in full.
 
     >>> found = load_backbone("alexnet", "seed")(torch.zeros(1, 3, 64, 64), ["relu5"])
     >>> found["relu5"].shape

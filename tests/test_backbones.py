@@ -312,13 +312,18 @@ def test_changed_heads_are_not_used(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     assert "alexnet will have none" in caplog.text
 
 
-def test_in_half_precision_the_losses_differ_by_less_than_two_percent() -> None:
-    name = "squeezenet1_1"
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # which torch hides, and asks for
+@pytest.mark.parametrize("name", ["vgg19", "squeezenet1_1"])
+def test_in_half_precision_and_compiled_the_losses_differ_by_less_than_one_percent(name: str) -> None:
     taps, style_taps = TAPS[name]
     network = load_backbone(name, "seed")
     true, out = (torch.from_numpy(toy_faces(2, 64, seed=s).images).permute(0, 3, 1, 2) / 127.5 - 1 for s in (0, 1))
     found = []
     for network.in_half in (False, True):
+        if network.in_half:  # as in training on a GPU, but for the code that a compiler would write
+            network.to(memory_format=torch.channels_last).compile(backend="aot_eager")
+            true, out = (x.contiguous(memory_format=torch.channels_last) for x in (true, out))
         image = out.clone().requires_grad_()
         seen, wanted = network(image), network(true)
         assert all(features.dtype == torch.float32 for features in seen.values())
@@ -326,6 +331,6 @@ def test_in_half_precision_the_losses_differ_by_less_than_two_percent() -> None:
         (gradient,) = torch.autograd.grad(sum(values), image)
         found.append((*(value.detach() for value in values), gradient))
     for exact, half in zip(*found, strict=True):
-        assert (exact - half).norm() < 0.02 * exact.norm() or exact.ndim == 4
+        assert (exact - half).norm() < 0.01 * exact.norm() or exact.ndim == 4
     full, rounded = found[0][2].flatten(), found[1][2].flatten()
     assert torch.cosine_similarity(full, rounded, dim=0) > 0.95

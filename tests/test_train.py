@@ -24,6 +24,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from faceinpaint import files, weights
+from faceinpaint.backbones import load_backbone
 from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.data.sources import load_faces, load_holes
 from faceinpaint.errors import CheckpointError, ConfigError, DataError, TrainingError
@@ -922,3 +923,29 @@ def test_a_log_is_thinned_to_means_of_equal_stretches(tmp_path: Path) -> None:
     log.write_text('{"step": 1, "loss": 2}\n{"step": 2}\n')
     with pytest.raises(CheckpointError, match="damaged"):
         thinned_log(log, 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*FOUR, "parser"])
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # which torch hides, and asks for
+def test_the_compiled_path_takes_the_same_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, channels_last and the frozen network included, but for the code that a compiler would write."""
+    data = load_faces("toy", "train", 64, count=4), load_holes("drawn", "train", 64, count=4)
+    monkeypatch.setattr(module, "BACKEND", "aot_eager")
+    config, chosen = Config(name, tiny(size=64, batch=2, parser_width=4, compile=True)), method(name)
+    made = []
+    for where in ((), ("cpu",)):
+        monkeypatch.setattr(module, "COMPILED", where)
+        torch._dynamo.utils.counters.clear()
+        backbone = load_backbone("squeezenet1_1", "seed") if chosen.perceptual else None
+        run = module._Run(config, chosen, launch(config.preset), backbone)
+        scalars = run.step(0, 10, Feed(*data, 2))
+        assert bool(torch._dynamo.utils.counters["stats"]) == bool(where)  # else eager was compared with itself
+        gradients = [q.grad.flatten() for q in run.bare["generator"].parameters() if q.grad is not None]
+        made.append(({key: float(value) for key, value in scalars.items()}, torch.cat(gradients)))
+    torch._dynamo.reset()
+    (eager, plain), (compiled, fast) = made
+    del eager["gradient"], compiled["gradient"]  # a norm, of which the next line says more
+    # In double precision the parser's agree to 1e-14; single precision suffers from its means over so few values.
+    assert (plain - fast).norm() <= (5e-2 if name == "parser" else 1e-3) * plain.norm()
+    assert compiled == pytest.approx(eager, rel=1e-4, abs=1e-6)

@@ -10,6 +10,7 @@ Before anything is timed both sides must have given the same numbers.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -18,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -651,12 +651,14 @@ def _probe(what: str, batch: int, width: int, size: int, kind: str) -> None:
         _both_ways(function, *_case(1, 1, 16, 9, device))  # libraries are loaded
         leaves, regions = _case(batch, width, size, 9, device)
         grad = torch.randn_like(leaves[0])
-        _forget_peak()
-        before = _peak(device)
-        out = function(leaves, regions)
-        kept = [out, *torch.autograd.grad(out, leaves, grad)]
-        one = leaves[0].numel() * leaves[0].element_size()
-        print(max(0.0, (_peak(device) - before - sum(k.numel() * k.element_size() for k in kept)) / one))
+        kept: list[Tensor] = []
+
+        def work() -> None:
+            kept.append(out := function(leaves, regions))
+            kept.extend(torch.autograd.grad(out, leaves, grad))
+
+        peak, one = _peak_of(work, device), leaves[0].numel() * leaves[0].element_size()
+        print(max(0.0, (peak - sum(k.numel() * k.element_size() for k in kept)) / one))
     else:
         scale = preset("gpu", batch=batch, width=width, size=size, precision="32-true", compile=False)
         fabric = launch(scale, device.type)
@@ -664,8 +666,28 @@ def _probe(what: str, batch: int, width: int, size: int, kind: str) -> None:
         print(_peak(device) / 2**20)
 
 
+def _peak_of(work: Callable[[], Any], device: torch.device) -> int:
+    """Most bytes that tensors hold at a time during some work, beyond what they held before.
+
+    On a CPU PyTorch's own allocations are added up: what the process holds depends on what else the machine does.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        work()
+        return torch.cuda.max_memory_allocated(device) - before
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+            work()
+        profile.export_chrome_trace(str(trace))
+        events = [e for e in json.loads(trace.read_text())["traceEvents"] if e.get("name") == "[memory]"]
+    events.sort(key=lambda e: e["ts"])
+    return max(itertools.accumulate((e["args"]["Bytes"] for e in events), initial=0))
+
+
 def _peak(device: torch.device) -> int:
-    """Most bytes held so far."""
+    """Most bytes that the process has held so far."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
@@ -675,12 +697,6 @@ def _peak(device: torch.device) -> int:
     import resource  # Unix only
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _forget_peak() -> None:
-    """From here on the peak of a CPU process is counted anew, where the system can do that."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 def memory_rows(plan: Plan) -> Iterator[Row]:

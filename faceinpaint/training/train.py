@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 Progress = Callable[[int, str], None]
 """Told how many images more were trained on, and one line on how it goes."""
 
+COMPILED, BACKEND = ("cuda",), "inductor"
+"""Where the setting ``compile`` compiles, and by what; tests take the same path on a CPU, with another backend."""
+
 CALMER = "Start again with a lower lr, or with precision 32-true"
 """What to do about a training that breaks down."""
 
@@ -221,7 +224,7 @@ class _Run:
         self.lr = {"generator": lr, "critic": lr * chosen.critic_lr}
         self.wrapped: dict[str, Any] = {}
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
-        fast = p.compile and fabric.device.type == "cuda"
+        fast = p.compile and fabric.device.type in COMPILED
         if fast:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         self.format = torch.channels_last if fast else torch.contiguous_format
@@ -230,12 +233,14 @@ class _Run:
                 share_statistics(network)
             network.to(device=fabric.device).to(memory_format=self.format)  # type: ignore[call-overload]
             optimiser = torch.optim.Adam(network.parameters(), self.lr[kind], chosen.betas)
-            compiled: Any = torch.compile(network) if fast else network
+            compiled: Any = torch.compile(network, backend=BACKEND) if fast else network
             self.wrapped[kind], self.optimisers[kind] = fabric.setup(compiled, optimiser)
         self.backbone = backbone.to(fabric.device) if backbone is not None else None
         if self.backbone is not None:  # it is a third of the work of a step
             self.backbone.in_half = p.precision == "bf16-mixed" and fabric.device.type == "cuda"
             self.backbone.to(memory_format=self.format)  # type: ignore[call-overload]
+            if fast:
+                self.backbone.compile(backend=BACKEND)
         self.parser = parser.to(fabric.device) if parser is not None else None
         self.ema = {name: t.detach().clone() for name, t in self.bare["generator"].state_dict().items()}
 
