@@ -51,8 +51,8 @@ class Backbone(nn.Module, ABC):
     """A frozen feature network that starts from RGB in [-1, 1] and gives the activations asked for by name.
 
     Attributes:
-        taps: names of the activations it can give, from shallow to deep.
-        heads: weights (1, C, 1, 1) of LPIPS v0.1, one for each tap; empty if the weights brought none.
+        taps: names of the layers whose activations it can give, from shallow to deep.
+        heads: weights (1, C, 1, 1) of LPIPS v0.1, one for each of these layers; empty if the weights brought none.
         provenance: where the weights come from, one line for results records.
         sha256: of the weights file, or of the drawn weights.
         trained: False if the weights were drawn from a seed.
@@ -71,9 +71,9 @@ class Backbone(nn.Module, ABC):
     url: ClassVar[str]
     """torchvision's own file; the digits in its name begin the sha256 of its content."""
     layer_of: ClassVar[dict[str, int]]
-    """Index in ``features`` of each tap."""
+    """Index in ``features`` of each layer by its name."""
     smallest: ClassVar[int]
-    """Least image side in pixels at which every tap still has one position."""
+    """Least image side in pixels at which every layer still has one position."""
     heads_file: ClassVar[tuple[str, str] | None] = None
     """LPIPS v0.1 heads inside the installed torchmetrics package, and their sha256."""
 
@@ -101,25 +101,25 @@ class Backbone(nn.Module, ABC):
         return tuple(tap for tap, layer in self.layer_of.items() if layer < len(self.features))
 
     def forward(self, image: Tensor, taps: Iterable[str] | None = None) -> dict[str, Tensor]:
-        """Activations by tap name; layers deeper than the deepest tap asked for are not computed.
+        """Activations by the names of their layers; what is deeper than the deepest asked for is not computed.
 
         Args:
             image: RGB (B, 3, H, W) in [-1, 1]; the ImageNet normalisation happens inside.
             taps: some of :attr:`taps`, all of them by default.
 
         Raises:
-            ConfigError: the network has no tap of that name.
+            ConfigError: the network has no layer of that name.
             WeightsError: it has, but its weights end before it.
             DataError: the image is not RGB or too small.
         """
         wanted = self.taps if taps is None else tuple(taps)
         for tap in wanted:
             if tap not in self.layer_of:
-                raise ConfigError(f"{self.name} has no tap {tap!r}", f"Use one of {', '.join(self.layer_of)}")
+                raise ConfigError(f"{self.name} has no layer {tap!r}", f"Use one of {', '.join(self.layer_of)}")
             if tap not in self.taps:
                 raise WeightsError(
                     f"the weights of {self.name} ({self.provenance}) end at {self.taps[-1]}, before {tap}",
-                    f"Use taps up to {self.taps[-1]}, or weights that go further",
+                    f"Use layers up to {self.taps[-1]}, or weights that go further",
                 )
         if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < self.smallest:
             raise DataError(
@@ -153,9 +153,9 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int 
 
 
 class VGG19(Backbone):
-    """VGG19 (Simonyan and Zisserman, 2015), convolutional part: taps relu1_1 to relu5_4.
+    """VGG19 (Simonyan and Zisserman, 2015), convolutional part: layers relu1_1 to relu5_4.
 
-    Weights that end earlier are welcome; the taps end with them.
+    Weights that end earlier are welcome; what can be asked for ends with them.
 
     >>> VGG19().taps[:3]
     ('relu1_1', 'relu1_2', 'relu2_1')
@@ -186,7 +186,7 @@ class VGG19(Backbone):
 
 
 class AlexNet(Backbone):
-    """AlexNet as torchvision has it (Krizhevsky, 2014), convolutional part: taps relu1 to relu5.
+    """AlexNet as torchvision has it (Krizhevsky, 2014), convolutional part: layers relu1 to relu5.
 
     >>> AlexNet().taps
     ('relu1', 'relu2', 'relu3', 'relu4', 'relu5')
@@ -230,7 +230,7 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(Backbone):
-    """SqueezeNet 1.1 (Iandola and others, 2016), convolutional part: the seven taps of LPIPS.
+    """SqueezeNet 1.1 (Iandola and others, 2016), convolutional part: the seven layers of LPIPS.
 
     >>> SqueezeNet().taps[-1]
     'fire8'
@@ -499,6 +499,6 @@ def _filled(net: type[Backbone], features: dict[str, Tensor], heads: list[Tensor
         shapes = [tuple(head.shape) for head in heads]
         widths = [value.shape[1] for value in backbone(torch.zeros(1, 3, net.smallest, net.smallest)).values()]
         if shapes != [(1, width, 1, 1) for width in widths]:
-            raise ValueError(f"LPIPS heads of shapes {shapes} do not fit taps of widths {widths}")
+            raise ValueError(f"LPIPS heads of shapes {shapes} do not fit layers of widths {widths}")
         backbone.heads.extend(head.float() for head in heads)
     return backbone.eval().requires_grad_(False)

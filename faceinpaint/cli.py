@@ -162,7 +162,7 @@ def train(
     faces: Faces = "toy",
     holes: Holes = "drawn",
     merge: Annotated[
-        str, typer.Option(help="Regions: regions (8), accessories, classes (18) or none (1).")
+        str, typer.Option(help="Label mapping, from 19 classes: regions (8), accessories, classes (18) or none (1).")
     ] = "regions",
     seed: Seed = 0,
     settings: Settings = None,
@@ -226,7 +226,8 @@ def evaluate(
     holes: Holes = "drawn",
     pairs: Annotated[Path | None, typer.Option(help="CSV of test pairs; default: each test face once a bin.")] = None,
     preset: Annotated[
-        str | None, typer.Option(help="smoke (the default), cpu, gpu or paper, for the floors; a run has its own.")
+        str | None,
+        typer.Option(help="smoke (the default), cpu, gpu or paper; a run has its own."),
     ] = None,
     parser: Annotated[
         Path | None, typer.Option(help="Run of a parser: measure with the map that it predicts, not with the true one.")
@@ -238,7 +239,7 @@ def evaluate(
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
 ) -> None:
-    """Measure a trained generator, or one of the two floors, on the test pairs.
+    """Measure a trained generator, or a trivial baseline, on the test pairs.
 
     Example: `faceinpaint evaluate mean-fill --preset smoke --out out/mean-fill.json`
 
@@ -301,10 +302,11 @@ def reproduce(
 
     Two of the ablations: `faceinpaint reproduce --rows ablations --only default --only no-style-loss --out out/style`
     """
-    from faceinpaint.comparison.reproduce import planned, reproduce, scaled
+    from faceinpaint.comparison.reproduce import planned, reproduce
     from faceinpaint.data.sources import Sources
+    from faceinpaint.presets import preset as named
 
-    plan, scale = planned(rows, only), scaled(preset, rows, **_pairs(settings))
+    plan, scale = planned(rows, only), named(preset, **_pairs(settings))
     sources = Sources(faces, holes, order, _polarity(black_is_hole), pairs, weights, inception)
     with _resumable():
         paths = reproduce(

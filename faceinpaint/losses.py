@@ -59,18 +59,18 @@ def reconstruction(output: Tensor, image: Tensor, hole: Tensor | None = None) ->
     return (off / hole.sum((1, 2, 3)).clamp(min=1)).mean()
 
 
-def perceptual(output: Mapping[str, Tensor], image: Mapping[str, Tensor], taps: tuple[str, ...]) -> Tensor:
-    """Mean absolute difference of feature maps, summed over ``taps`` (Johnson et al., 2016).
+def perceptual(output: Mapping[str, Tensor], image: Mapping[str, Tensor], layers: tuple[str, ...]) -> Tensor:
+    """Mean absolute difference of feature maps, summed over ``layers`` (Johnson et al., 2016).
 
     Args:
-        output, image: feature maps by tap name, from a frozen network of :mod:`faceinpaint.backbones`.
-        taps: which of them count.
+        output, image: feature maps by layer name, from a frozen network of :mod:`faceinpaint.backbones`.
+        layers: which of them count.
 
     >>> features = {"relu1_1": torch.ones(1, 2, 2, 2)}
     >>> perceptual(features, {"relu1_1": torch.zeros(1, 2, 2, 2)}, ("relu1_1",))
     tensor(1.)
     """
-    return torch.stack([F.l1_loss(output[tap], image[tap]) for tap in taps]).sum()
+    return torch.stack([F.l1_loss(output[layer], image[layer]) for layer in layers]).sum()
 
 
 def gram(features: Tensor) -> Tensor:
@@ -85,14 +85,14 @@ def gram(features: Tensor) -> Tensor:
     return flat @ flat.transpose(1, 2) / flat[0].numel()
 
 
-def style(output: Mapping[str, Tensor], image: Mapping[str, Tensor], taps: tuple[str, ...]) -> Tensor:
-    """Mean absolute difference of Gram matrices, summed over ``taps`` (Gatys et al., 2016).
+def style(output: Mapping[str, Tensor], image: Mapping[str, Tensor], layers: tuple[str, ...]) -> Tensor:
+    """Mean absolute difference of Gram matrices, summed over ``layers`` (Gatys et al., 2016).
 
     >>> features = {"relu1_1": torch.ones(1, 2, 2, 2)}
     >>> style(features, features, ("relu1_1",))
     tensor(0.)
     """
-    return torch.stack([F.l1_loss(gram(output[tap]), gram(image[tap])) for tap in taps]).sum()
+    return torch.stack([F.l1_loss(gram(output[layer]), gram(image[layer])) for layer in layers]).sum()
 
 
 def ragan_generator(real: Tensor, fake: Tensor, mean: Mean = torch.mean) -> Tensor:

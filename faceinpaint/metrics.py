@@ -215,7 +215,7 @@ def _local_mean(x: Tensor, window: int) -> Tensor:
 
 @torch.no_grad()
 def lpips(image: Tensor, reference: Tensor, backbone: Backbone) -> Tensor:
-    """LPIPS v0.1: weighted distance of unit-normalised activations, averaged over positions, summed over taps.
+    """LPIPS v0.1: weighted distance of unit-normalised activations, averaged over positions, summed over layers.
 
     Args:
         image: (B, 3, H, W) in 0..255; taken to [-1, 1] inside, as LPIPS wants it.

@@ -1,4 +1,4 @@
-"""Feature networks: layers as torchvision's, taps by name, and every way that weights come or fail to come."""
+"""Feature networks: layers as torchvision's, found by name, and every way that weights come or fail to come."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_images_that_a_network_cannot_see_are_refused() -> None:
     for shape in ((1, 1, 64, 64), (3, 64, 64), (1, 3, 16, 64)):
         with pytest.raises(DataError, match="of at least 32 pixels"):
             network(torch.zeros(shape))
-    with pytest.raises(ConfigError, match="no tap 'relu1_1'"):
+    with pytest.raises(ConfigError, match="no layer 'relu1_1'"):
         network(torch.zeros(1, 3, 64, 64), ["relu1_1"])
 
 

@@ -395,9 +395,13 @@ class Known(nn.Module):
 
 def test_parser_scores_are_the_loop_written_out(test: TestSet) -> None:
     parser = Known(test)
-    record = evaluate_parser(parser, {"images": 9}, test, batch=4).to_json()
+    about = {
+        "config": {}, "images": 9, "seconds": 1.0, "device": "CPU",
+        "data": {"faces": "drawn", "holes": "drawn", "face_count": 1, "hole_count": 1},
+    }  # fmt: skip
+    record = evaluate_parser(parser, about, test, batch=4).to_json()
     json.dumps(record, allow_nan=False)
-    assert (record["kind"], record["training"]) == ("parser", {"images": 9})
+    assert (record["kind"], record["training"]) == ("parser", about)
     labels = dict(zip(test.faces.ids, test.faces.labels, strict=True))
     for part, wanted in (("known", 0), ("hole", 1)):
         true = np.concatenate(

@@ -23,9 +23,18 @@ def test_tables_are_those_of_the_records():
         text = page.read_text()
         names = re.findall(r"<!-- table:begin data/results/([\w-]+) -->", text)
         for name in names:
-            assert readme.with_table(text, name, readme.readme_table(ROOT / "data/results" / name)) == text
+            assert readme.between(text, readme.MARKS, name, readme.readme_table(ROOT / "data/results" / name)) == text
         found += names
     assert "smoke" in found
+
+
+def test_what_came_out_stands_before_the_tables_and_is_that_of_the_records():
+    text = (ROOT / "README.md").read_text()
+    (name,) = re.findall(r"<!-- answer:begin data/results/([\w-]+) -->", text)
+    assert readme.between(text, readme.ANSWER, name, readme.answer(ROOT / "data/results" / name)) == text
+    assert (
+        text.index("```python") < text.index("make reproduce") < text.index("answer:begin") < text.index("table:begin")
+    )
 
 
 def test_a_changed_record_changes_the_table(tmp_path):

@@ -220,10 +220,27 @@ def test_with_more_images_every_run_goes_on_and_every_row_of_it_is_measured_agai
 
 def test_records_of_other_weights_are_refused(made: Path) -> None:
     path = made / "records" / "gated-conv.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"training": {"images": 1}}))
+    held = json.loads(path.read_text())
+    held["training"]["config"]["seed"] = 5
+    path.write_text(json.dumps(held))
     with pytest.raises(ConfigError, match="other weights") as caught:
         run(made)
     assert caught.value.path == path
+
+
+def test_a_damaged_record_is_refused_with_its_field(made: Path) -> None:
+    path = made / "records" / "gated-conv.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"training": {"images": 1}}))
+    with pytest.raises(DataError, match=r"lacks training\.config") as caught:
+        run(made)
+    assert caught.value.path == path
+
+
+def test_a_setting_that_no_row_reads_is_refused_whoever_calls(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no row of ablations reads the setting 'baseline_scale'") as caught:
+        reproduce(preset("smoke", baseline_scale=1.0), tmp_path / "out", rows=ABLATIONS[:1])
+    assert "style_width" in caught.value.remedy
+    assert not (tmp_path / "out").exists()
 
 
 def test_seen_through_another_network_rows_are_measured_again(made: Path) -> None:

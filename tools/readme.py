@@ -4,7 +4,7 @@
     python tools/readme.py out/cpu --name celebahq-64
 
 The records go to ``data/results/NAME/``. The table, and what it says, are written from there between the markers of
-that name, in the README or in the model card.
+that name, in the README or in the model card; between other markers stands the answer in short.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from faceinpaint.training.run import load_generator
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "data" / "weights" / "README.md")
 MARKS = "<!-- table:begin data/results/{} -->\n", "<!-- table:end -->\n"
+ANSWER = "<!-- answer:begin data/results/{} -->\n", "<!-- answer:end -->\n"
 
 
 def readme_table(records: Path) -> str:
@@ -43,12 +44,17 @@ def readme_table(records: Path) -> str:
     return "\n\n".join((findings.caveat(group), *told, findings.without_oracle(group), made))
 
 
-def with_table(page: str, name: str, made: str) -> str | None:
+def answer(records: Path) -> str:
+    """Whether the method is better, by how much, and what of it is the oracle's."""
+    return findings.answer(findings.Group(records.name, tuple(read_records([records])))) + "\n"
+
+
+def between(page: str, marks: tuple[str, str], name: str, made: str) -> str | None:
     """A page with what stands between the markers of a name replaced; None if it has no such markers."""
-    begin = MARKS[0].format(name)
+    begin = marks[0].format(name)
     before, found, rest = page.partition(begin)
-    _, end, after = rest.partition(MARKS[1])
-    return before + begin + "\n" + made + "\n" + MARKS[1] + after if found and end else None
+    _, end, after = rest.partition(marks[1])
+    return before + begin + "\n" + made + "\n" + marks[1] + after if found and end else None
 
 
 @torch.no_grad()
@@ -92,8 +98,8 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of a finished `faceinpaint reproduce`")
     parser.add_argument("--name", default="smoke", help="what the results are called (default: smoke, of drawn faces)")
     given = parser.parse_args()
-    held, made = ROOT / "data/results" / given.name, readme_table(given.out / "records")
-    texts = {page: with_table(page.read_text(encoding="utf-8"), given.name, made) for page in PAGES}
+    held, fresh = ROOT / "data/results" / given.name, given.out / "records"
+    texts = {page: between(page.read_text(encoding="utf-8"), MARKS, given.name, readme_table(fresh)) for page in PAGES}
     if not any(texts.values()):
         marks = "".join(MARKS).format(given.name)
         raise SystemExit(f"no page has a place for this table; write these two lines into {PAGES[0].name}: {marks}")
@@ -101,7 +107,7 @@ def main() -> None:
     shutil.copytree(given.out / "records", held)
     for page, text in texts.items():
         if text:
-            page.write_text(text, encoding="utf-8")
+            page.write_text(between(text, ANSWER, given.name, answer(fresh)) or text, encoding="utf-8")
     if given.name == "smoke":  # no picture is shown that was made of real faces
         picture(given.out, held / "picture.png")
 

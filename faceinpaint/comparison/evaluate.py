@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -27,7 +27,9 @@ from faceinpaint.comparison.records import (
     Groups,
     Map,
     Network,
+    Overlap,
     ParserRecord,
+    Part,
     Record,
     Region,
     Scores,
@@ -331,27 +333,24 @@ def evaluate_parser(
         raise ConfigError(f"this parser guesses {merge}", "Name one that was trained with merge=regions")
     parser.to(device)
     names = ("other", *REGIONS)
-    confusion = {part: np.zeros((len(names), len(names)), np.int64) for part in ("known", "hole")}
+    confusion: dict[Part, np.ndarray] = {part: np.zeros((len(names),) * 2, np.int64) for part in get_args(Part)}
     places = check_pairs(test.pairs, test.faces, test.holes)
     for start in range(0, len(places), batch):
         image, hole, labels = _pictures(test, places[start : start + batch], device)
         true, guess = merge_classes(labels).long(), parse(parser, image, hole).long()
         both = (true * len(names) + guess).flatten().cpu().numpy()
         inside = hole.flatten().cpu().numpy() > 0.5
-        for part, where in (("known", ~inside), ("hole", inside)):
-            confusion[part] += np.bincount(both[where], minlength=len(names) ** 2).reshape(len(names), -1)
-    iou: dict[str, dict[str, Any]] = {}
+        confusion["known"] += np.bincount(both[~inside], minlength=len(names) ** 2).reshape(len(names), -1)
+        confusion["hole"] += np.bincount(both[inside], minlength=len(names) ** 2).reshape(len(names), -1)
+    iou: dict[Part, Overlap] = {}
     for part, table in confusion.items():
         union = table.sum(0) + table.sum(1) - np.diag(table)
         each = {name: float(table[i, i] / union[i]) for i, name in enumerate(names) if union[i]}
         shares = [each[name] for name in REGIONS if name in each]
-        iou[part] = {
-            "mean": float(np.mean(shares)) if shares else None,
-            "accuracy": float(np.trace(table) / table.sum()),
-        }
-        iou[part]["regions"] = each
+        mean = float(np.mean(shares)) if shares else None
+        iou[part] = Overlap(mean, float(np.trace(table) / table.sum()), each)
     return ParserRecord(
-        training=about, iou=iou, test=Test(**test.about()), parameters=count_parameters(parser),
+        training=Training.from_json(about), iou=iou, test=Test(**test.about()), parameters=count_parameters(parser),
         **stamp(time.monotonic() - began, device),
     )  # fmt: skip
 

@@ -63,6 +63,11 @@ class Group:
         return ORACLE_STARTED if self.by_key.keys() >= set(ORACLE_STARTED) else ORACLE
 
     @property
+    def mixed(self) -> bool:
+        """Whether the three rows are those as printed while the method also has a row from a start."""
+        return self.ours == ORACLE and any(r.method == "facial-style" and r.start != "blank" for r in self.records)
+
+    @property
     def tells_oracle(self) -> bool:
         """Whether all three rows are there."""
         return self.by_key.keys() >= set(self.ours)
@@ -264,7 +269,8 @@ def answer(group: Group) -> str:
         f"Nobody who repairs a photograph can know that: without it, its best row is {apart(usable, rival)} "
         f"{said(rival)} ({said(usable)}; {face_by_face(usable, rival)})."
     )
-    return " ".join([first, second, oracle(group).rpartition("). ")[2]])
+    third = oracle(group).rpartition("). ")[2]
+    return " ".join([first, second, f"Of the method as printed: {third}" if group.mixed else third])
 
 
 def against_others(group: Group) -> str:
@@ -290,14 +296,14 @@ def against_others(group: Group) -> str:
     judge = best([ours, *networks], "lpips")
     if judge is not None:
         sentences.append(f"By LPIPS the best network is {said(judge)}.")
-    floor = best([r for r in others if not r.training])
-    if floor is not None and networks:
-        losers = [r for r in (ours, *networks) if (best([floor, r]) or r) is floor]
+    fill = best([r for r in others if not r.training])
+    if fill is not None and networks:
+        losers = [r for r in (ours, *networks) if (best([fill, r]) or r) is fill]
         count = len(networks) + 1
         sentences.append(
             f"{'All' if not losers else f'Only {count - len(losers)} of the' if len(losers) < count else 'None of the'}"
             f" {count} networks {'are' if not losers else 'is' if len(losers) >= count - 1 else 'are'} above "
-            f"{floor.title}, which learns nothing."
+            f"{fill.title}, which learns nothing."
         )
     return " ".join(sentences)
 
@@ -336,8 +342,9 @@ def oracle(group: Group) -> str:
         return "The three rows that tell have no PSNR."
     gain, kept = best_case - without, in_use - without
     numbers = (
-        f"Against no map at all, the true map changes PSNR by {_signed(gain)} dB ({face_by_face(true, none)}) and the "
-        f"guessed one by {_signed(kept)} dB ({face_by_face(guessed, none)})."
+        f"{'As printed, against' if group.mixed else 'Against'} no map at all, the true map changes PSNR by "
+        f"{_signed(gain)} dB ({face_by_face(true, none)}) and the guessed one by {_signed(kept)} dB "
+        f"({face_by_face(guessed, none)})."
     )
     if not certain(true, none):
         verdict = "**No gain from the map can be told from chance here.**"

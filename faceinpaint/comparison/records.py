@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from faceinpaint.errors import DataError
 from faceinpaint.models.start import STARTS
@@ -266,6 +266,11 @@ class Training(_Json):
         return dict(self.content)
 
     @property
+    def asked(self) -> dict[str, Any]:
+        """What the run was asked for, as :func:`faceinpaint.training.run.differences` compares it."""
+        return {part: self.content.get(part) for part in ("config", "data", "backbone")}
+
+    @property
     def seed(self) -> int | None:
         """Of the training."""
         return self.config.get("seed")
@@ -390,16 +395,34 @@ class Record(_Json):
         return self.preset, self.size, start, list(METHODS).index(self.method), MAPS.index(self.map), self.key
 
 
+Part = Literal["known", "hole"]
+
+
+@dataclass(frozen=True)
+class Overlap(_Json):
+    """How far guessed and true regions are the same.
+
+    Attributes:
+        mean: of ``regions`` without "other"; None if the pictures show none.
+        accuracy: share of the pixels that are right.
+        regions: intersection over union of each region that is guessed or there.
+    """
+
+    mean: float | None
+    accuracy: float
+    regions: Mapping[str, float]
+
+
 @dataclass(frozen=True)
 class ParserRecord(_Json):
     """How well a parser guesses.
 
     Attributes:
-        iou: for "known" and for "hole" pixels: ``mean`` over regions, ``accuracy``, and ``regions`` by name.
+        iou: for known pixels and for those of the hole.
     """
 
-    training: Mapping[str, Any]
-    iou: Mapping[str, Mapping[str, Any]]
+    training: Training
+    iou: Mapping[Part, Overlap]
     test: Test
     parameters: int
     seconds: float
@@ -410,6 +433,9 @@ class ParserRecord(_Json):
     kind: Literal["parser"] = "parser"
     version: int = VERSION
     key: str = "parser"
+
+
+R = TypeVar("R", Record, ParserRecord)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -433,6 +459,35 @@ def kind_of(content: Any) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
+def read_record(file: Path) -> Record:
+    """One row of the table.
+
+    Raises:
+        DataError: the file is no JSON or no such record, or it is damaged; the field is named.
+    """
+    return _read(file, Record)
+
+
+def read_parsers(place: str | Path) -> dict[Path, ParserRecord]:
+    """Records of parsers in a folder (searched through) or a file, by their files, in the order of these.
+
+    Raises:
+        DataError: one is damaged; the field is named.
+    """
+    place = Path(place)
+    files = sorted(place.rglob("*.json")) if place.is_dir() else [place] if place.exists() else []
+    return {file: _read(file, ParserRecord) for file in files if kind_of(content_of(file)) == "parser"}
+
+
+def _read(file: Path, kind: type[R]) -> R:
+    try:
+        return kind.from_json(content_of(file))
+    except ValueError as error:
+        raise DataError(
+            f"the record is damaged or incomplete: {error}", "Evaluate again, or remove the file", file
+        ) from None
+
+
 def read_records(places: Sequence[str | Path]) -> list[Record]:
     """Results records of files and folders (searched through), in the order of the table; other kinds are passed over.
 
@@ -448,16 +503,8 @@ def read_records(places: Sequence[str | Path]) -> list[Record]:
             files.append(place)
         else:
             raise DataError("there is no such file or folder", "Name a results record or a folder of them", place)
-    records = []
-    for file in files:
-        content = content_of(file)
-        if kind_of(content) == "evaluation":  # configurations and weights lie in the same folders
-            try:
-                records.append(Record.from_json(content))
-            except ValueError as error:
-                raise DataError(
-                    f"the record is damaged or incomplete: {error}", "Evaluate again, or remove the file", file
-                ) from None
+    # Configurations and weights lie in the same folders.
+    records = [_read(file, Record) for file in files if kind_of(content_of(file)) == "evaluation"]
     if not records:
         raise DataError("no results record is there", "Run `faceinpaint evaluate` first", places[0] if places else None)
     return sorted(records, key=lambda record: record.place)

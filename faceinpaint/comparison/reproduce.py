@@ -20,14 +20,14 @@ from rich.markup import escape
 from faceinpaint.backbones import Backbone, load_backbone
 from faceinpaint.comparison import table
 from faceinpaint.comparison.evaluate import Row, count_flops, evaluate, evaluate_parser
-from faceinpaint.comparison.records import LOGS, Map, read_logs, read_records
+from faceinpaint.comparison.records import LOGS, Map, Training, read_logs, read_parsers, read_record, read_records
 from faceinpaint.data.pairs import TestSet, check_pairs, read_pairs, write_pairs
 from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.data.sources import Sources
 from faceinpaint.errors import ConfigError, WeightsError
-from faceinpaint.files import claimed, read_json, sha256_of, write_json
+from faceinpaint.files import claimed, sha256_of, write_json
 from faceinpaint.options import Start
-from faceinpaint.presets import Preset, preset
+from faceinpaint.presets import PRESETS, Preset
 from faceinpaint.progress import Bar
 from faceinpaint.show import write_plots
 from faceinpaint.training.methods import AS_PRINTED, METHODS, PARSER, SHARED, Method
@@ -167,19 +167,19 @@ def planned(rows: str, only: Sequence[str] | None = None) -> list[RowPlan]:
     return [row for row in PLANS[rows] if not only or row.key in only]
 
 
-def scaled(name: str, rows: str, **settings: Any) -> Preset:
-    """A preset with fields replaced, each of which some row of a plan reads: rows of one table are made alike.
+def check_read(preset: Preset, rows: Sequence[RowPlan]) -> None:
+    """Refuse a setting that no row of the plan reads, of which these are rows: rows of one table are made alike.
 
     Raises:
-        ConfigError: the preset is unknown, a value cannot be used, or no row reads a setting.
+        ConfigError: a field of the preset is not what its name has, and nobody reads it.
     """
-    made = preset(name, **settings)
-    used = methods_of(planned(rows))
-    for setting in settings:
-        if not any(method.reads(setting) for method in used):
-            takes = dict.fromkeys(name for method in used for name in (*SHARED, *method.settings))
-            raise ConfigError(f"no row of {rows} reads the setting {setting!r}", f"They read {', '.join(takes)}")
-    return made
+    plan = next((name for name, plan in PLANS.items() if all(row in plan for row in rows)), None)
+    used, named = methods_of(PLANS[plan] if plan else rows), PRESETS.get(preset.name, preset)
+    which = f"no row of {plan}" if plan else "no row"
+    takes = dict.fromkeys(name for method in used for name in (*SHARED, *method.settings))
+    for setting, value in dataclasses.asdict(preset).items():
+        if value != getattr(named, setting) and not any(method.reads(setting) for method in used):
+            raise ConfigError(f"{which} reads the setting {setting!r}", f"They read {', '.join(takes)}")
 
 
 def is_default(row: RowPlan, preset: Preset) -> bool:
@@ -211,10 +211,11 @@ def reproduce(
         paths of the table files and of the plots.
 
     Raises:
-        ConfigError: ``out`` holds the reproduction of something else, or no row is left.
+        ConfigError: ``out`` holds the reproduction of something else, no row is left, or none reads a setting.
         DataError: another process is writing there, or the system refuses to write.
         WeightsError: there is no Inception file of that name.
     """
+    check_read(preset, rows)
     with claimed(Path(out)):
         return _reproduce(
             preset, Path(out), sources or Sources(), rows, seed, accelerator, console or Console(),
@@ -257,7 +258,7 @@ def _reproduce(
             trained[name] = network, about
         if PARSER.name in trained:
             record = out / "records" / f"{PARSER.name}.json"
-            if not record.exists() or read_json(record).get("training") != trained[PARSER.name][1]:
+            if all(r.training.to_json() != trained[PARSER.name][1] for r in read_parsers(record).values()):
                 write_json(record, evaluate_parser(*trained[PARSER.name], test, device=device).to_json())
         for row in rows:
             record = out / "records" / f"{row.key}.json"
@@ -367,26 +368,27 @@ def _done(record: Path, row: Row, test: TestSet, features: Backbone, inception: 
 
     Raises:
         ConfigError: it is of other weights or of another test.
+        DataError: it is damaged.
     """
     if not record.exists():
         return False
-    held = read_json(record)
-    if _fewer(held, row.about):
+    held = read_record(record)
+    about = None if row.about is None else Training.from_json(row.about)
+    if held.training and about and _fewer(held.training, about):
         return False
-    if held.get("training") != row.about or held.get("test", {}).get("pairs_sha256") != test.digest():
+    if held.training != about or held.test.pairs_sha256 != test.digest():
         raise ConfigError(
             "the record is of other weights or of another test", "Choose another output folder, or delete it", record
         )
-    through = held.get("networks", {}).get("distance", {}).get("sha256")
-    scored = ((held.get("inception") or {}).get("composited") or {}).get("sha256")
-    same_parser = held.get("parser") == row.parser_about
-    return through == features.sha256 and same_parser and inception in (None, scored)
+    through = held.networks["distance"]
+    scored = (held.inception or {}).get("composited")
+    parser = None if row.parser_about is None else Training.from_json(row.parser_about)
+    return (
+        through is not None and through.sha256 == features.sha256 and held.parser == parser
+        and (inception is None or (scored is not None and inception == scored.sha256))
+    )  # fmt: skip
 
 
-def _fewer(record: dict[str, Any], about: dict[str, Any] | None) -> bool:
-    """Whether the record is of the same run when it had seen fewer images."""
-    held = record.get("training")
-    if not isinstance(held, dict) or about is None:
-        return False
-    same = all(not differences(held.get(part), about[part]) for part in ("config", "data", "backbone"))
-    return same and held.get("images", 0) < about["images"]
+def _fewer(held: Training, now: Training) -> bool:
+    """Whether that is the same run when it had seen fewer images."""
+    return not differences(held.asked, now.asked) and held.images < now.images
