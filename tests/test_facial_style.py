@@ -27,7 +27,6 @@ from faceinpaint.models.facial_style import (
     style_pairs,
     style_pool,
 )
-from faceinpaint.models.parser import FaceParser, parse
 from faceinpaint.options import Reading
 
 M = TypeVar("M", bound=nn.Module)
@@ -678,14 +677,6 @@ def test_sides_that_cannot_be_halved_are_refused(
         inputs = torch.zeros(1, 3, height, width), torch.zeros(1, 1, height, width), torch.zeros(1, height, width)
         with pytest.raises(DataError, match=rf"{height}x{width} .*halved.* Use sides .*({step}|{2 * step})"):
             generator(*inputs)
-
-
-def test_the_parser_refuses_sides_that_it_cannot_halve() -> None:
-    parser = FaceParser(2).eval()
-    for height, width in ((40, 40), (16, 24), (8, 8), (0, 16)):
-        with pytest.raises(DataError, match=f"{height}x{width} .*halved 4 times. Use sides"):
-            parse(parser, torch.zeros(1, 3, height, width), torch.zeros(1, 1, height, width))
-    assert parse(parser, torch.zeros(1, 3, 16, 48), torch.zeros(1, 1, 16, 48)).shape == (1, 16, 48)
 
 
 @pytest.mark.parametrize("mask_beta", [True, False], ids=["masked", "literal"])

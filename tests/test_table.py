@@ -6,75 +6,23 @@ import copy
 import csv
 import html.parser
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from made import summary, table_records, typed
 
 from faceinpaint.comparison import table
-from faceinpaint.comparison.records import LOGS, ParserRecord, Record, Summary, kind_of, read_logs, read_records
+from faceinpaint.comparison.records import Summary
 from faceinpaint.comparison.table import AS_PRINTED, Table, interval
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.errors import DataError
 from faceinpaint.training.methods import METHODS
 
-NET = {"network": "alexnet", "weights": "alexnet.safetensors", "sha256": "0" * 64, "trained": True}
-
-
-def summary(mean: float, n: int = 12) -> dict[str, Any]:
-    return {"mean": mean, "low": mean * 0.9, "high": mean * 1.1, "n": n, "perfect": 0}
-
-
-def record(key: str, method: str, map: str | None = None, level: float = 20.0, **changes: Any) -> dict[str, Any]:
-    """A results record as :func:`faceinpaint.comparison.evaluate.evaluate` lays it out, with made-up numbers."""
-    metrics = {name: summary(level / d) for name, d in (("psnr", 1), ("ssim", 25), ("l1", 500), ("lpips", 80))}
-    trained = METHODS[method].critic is not None
-    training = {
-        "config": {"method": method, "seed": 3},
-        "data": {"faces": "drawn faces", "holes": "drawn holes", "face_count": 1234, "hole_count": 567},
-        "images": 4096, "seconds": 90.0, "device": "CPU, 2 threads", "devices": 1, "backbone": None, "sha256": "0" * 64,
-    }  # fmt: skip
-    made = {
-        "kind": "evaluation", "version": 1, "key": key, "title": METHODS[method].title, "method": method, "map": map,
-        "merge": "regions", "preset": "smoke", "size": 64, "training": training if trained else None, "parser": None,
-        "test": {"faces": "faces of test", "holes": "holes of test", "pairs": 12, "pairs_sha256": "ab" * 32},
-        "parameters": 1_500_000 if trained else 0, "flops": 2_500_000_000 if trained else 0,
-        "images": {
-            view: {group: {k: v | {"mean": v["mean"] - shift - i / 100} for k, v in metrics.items()}
-                   for i, group in enumerate(("all", *BIN_NAMES))}
-            for view, shift in (("composited", 0), ("raw", 0.001))
-        },
-        "sets": {view: {"all": {"fd": 1.25, "kid_between_faces": 0.0125, "n": 12}} for view in ("composited", "raw")},
-        "inception": None, "regions": {}, "networks": {"lpips": NET, "distance": NET}, "seconds": 3.0,
-        "device": "CPU, 2 threads", "date": "2026-01-02", "versions": {}, "commit": "c0ffee" * 6,
-    }  # fmt: skip
-    return made | changes
-
 
 @pytest.fixture
 def records() -> list[dict[str, Any]]:
-    return [
-        record("mean-fill", "mean-fill", level=15),
-        record("telea", "telea", level=18),
-        record("context-encoder", "context-encoder", level=19),
-        record("contextual-attention", "contextual-attention"),
-        record("gated-conv", "gated-conv", level=21),
-        record("facial-style", "facial-style", "true", 22),
-        record("facial-style-predicted", "facial-style", "predicted", 21.5),
-        record("facial-style-none", "facial-style", None, 21.2),
-    ]
-
-
-def keep(folder: Path, records: list[dict[str, Any]]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for one in records:
-        (folder / f"{one['key']}.json").write_text(json.dumps(one))
-    return folder
-
-
-def typed(records: list[dict[str, Any]]) -> list[Record]:
-    return [Record.from_json(one) for one in records]
+    return table_records()
 
 
 def comparison(records: list[dict[str, Any]], view: str = "composited") -> Table:
@@ -99,73 +47,6 @@ def write(records: list[dict[str, Any]], out: Path) -> list[Path]:
 
 def column(made: Table, name: str) -> list[str]:
     return [row[made.headers.index(name)] for row in made.rows]
-
-
-# -------------------------------------------------------------------------------------------- reading records
-
-
-def test_records_are_found_among_other_files_and_put_in_order(records: list[dict[str, Any]], tmp_path: Path) -> None:
-    keep(tmp_path / "records", records[::-1])
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "config.json").write_text('{"config": {}}')
-    (tmp_path / "runs" / "list.json").write_text("[1, 2]")
-    (tmp_path / "records" / "parser.json").write_text('{"kind": "parser", "version": 1}')
-    (tmp_path / "records" / "readme.txt").write_text("not a record")
-    assert read_records([tmp_path]) == typed(records)
-    assert [one.to_json() for one in read_records([tmp_path])] == records
-    names = [tmp_path / "records" / f"{one['key']}.json" for one in records]
-    assert read_records(names[3:1:-1]) == typed(records[2:4])
-    assert read_records([str(tmp_path / "records")]) == typed(records)
-
-
-def test_what_is_no_record_is_refused_by_name(records: list[dict[str, Any]], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such file or folder"):
-        read_records([tmp_path / "absent"])
-    with pytest.raises(DataError, match="no results record"):
-        read_records([tmp_path])
-    with pytest.raises(DataError):
-        read_records([])
-    path = tmp_path / "one.json"
-    path.write_text("{")
-    with pytest.raises(DataError, match=r"one\.json: it is not JSON"):
-        read_records([tmp_path])
-    for damage, said in (
-        ({"version": 99}, "layout 99"),
-        ({"method": "magic"}, "'magic' is unknown"),
-        ({"map": "dreamt"}, "map is 'dreamt', not 'true' or 'predicted'"),
-        ({"images": {}}, "lacks images.composited.all"),
-        ({"sets": {}}, "lacks sets.composited.all"),
-        ({"size": "64"}, "size is '64', not int"),
-        ({"parameters": True}, "parameters is True, not int"),
-        ({"test": records[0]["test"] | {"pairs": None}}, "test.pairs is None, not int"),
-        ({"training": {"images": 3}}, "lacks training.config"),
-        ({"networks": [NET]}, "networks is "),
-    ):
-        path.write_text(json.dumps(records[0] | damage))
-        with pytest.raises(DataError, match=said) as caught:
-            read_records([path])
-        assert caught.value.path == path
-    for key in ("images", "sets", "test", "map", "inception", "training", "networks", "title"):
-        path.write_text(json.dumps({k: v for k, v in records[0].items() if k != key}))
-        with pytest.raises(DataError, match=f"lacks {key}"):
-            read_records([path])
-    damaged = copy.deepcopy(records[2])
-    damaged["images"]["raw"]["0.3-0.4"]["ssim"]["high"] = "much"
-    path.write_text(json.dumps(damaged))
-    with pytest.raises(DataError, match=r"images\.raw\.0\.3-0\.4\.ssim\.high is 'much', not float"):
-        read_records([path])
-
-
-def test_records_of_the_repository_load_and_are_written_as_they_were() -> None:
-    """Among them old ones, without what later ones hold."""
-    found = {"evaluation": Record, "parser": ParserRecord}
-    seen = 0
-    for path in sorted((Path(__file__).resolve().parents[1] / "data" / "results").rglob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if (kind := found.get(kind_of(content) or "")) is not None:
-            assert kind.from_json(content).to_json() == content, path
-            seen += 1
-    assert seen > 40
 
 
 # ----------------------------------------------------------------------------------------------- the columns
@@ -360,15 +241,3 @@ def test_notes_and_titles_are_escaped_in_html() -> None:
 def test_tables_written_again_are_the_same(records: list[dict[str, Any]], tmp_path: Path) -> None:
     first = [path.read_bytes() for path in write(records, tmp_path)]
     assert [path.read_bytes() for path in write(records, tmp_path)] == first
-
-
-def test_damaged_logs_are_refused_and_missing_ones_are_not_missed(tmp_path: Path) -> None:
-    assert read_logs([tmp_path]) == {}
-    file = tmp_path / "a" / LOGS
-    file.parent.mkdir()
-    for damaged in ("", "[]", "{}", '{"logs": 3}', '{"logs": {"x": [1]}}', '{"logs": {"x": [{"step": "many"}]}}'):
-        file.write_text(damaged)
-        with pytest.raises(DataError, match=r"logs\.json"):
-            read_logs([tmp_path])
-    file.write_text('{"logs": {"x": [{"step": 1}]}}')
-    assert read_logs([tmp_path]) == {"x": [{"step": 1.0}]}

@@ -1,4 +1,4 @@
-"""The sample type, the reading of one picture or map, and the choice of a source."""
+"""The reading of one picture or map."""
 
 from __future__ import annotations
 
@@ -12,75 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made import colours
 from PIL import Image
 
-from faceinpaint.data.celebahq import prepare
 from faceinpaint.data.images import MAX_PIXELS, open_picture, read_labels, read_rgb
-from faceinpaint.data.sets import FaceSet
-from faceinpaint.data.sources import load_faces
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.regions import CLASS_ORDERS, CLASSES
-
-
-def colours(height: int = 24, width: int = 20) -> np.ndarray:
-    """A picture in which every pixel is different from its neighbours."""
-    y, x = np.mgrid[:height, :width]
-    return np.stack([x * 9 % 256, y * 7 % 256, (x + y) * 5 % 256], axis=-1).astype(np.uint8)
-
-
-def face_set(n: int = 4, size: int = 16) -> FaceSet:
-    images = np.arange(n, dtype=np.uint8)[:, None, None, None] + np.zeros((1, size, size, 3), np.uint8)
-    ids = tuple(f"f{i}" for i in range(n))
-    return FaceSet(images, images[..., 0], ids, tuple(f"{i:064d}" for i in range(n)), "test faces")
-
-
-# ------------------------------------------------------------------------------------------- the sample type
-
-
-def test_face_set_knows_its_length_and_size():
-    faces = face_set(3, 16)
-    assert len(faces) == 3
-    assert faces.size == 16
-
-
-@pytest.mark.parametrize("which", [["f2", "f0"], [2, 0], np.array([2, 0])])
-def test_subset_by_id_or_index_keeps_the_order_asked_for(which):
-    chosen = face_set().subset(which)
-    assert chosen.ids == ("f2", "f0")
-    assert chosen.images[:, 0, 0, 0].tolist() == [2, 0]
-    assert chosen.labels[:, 0, 0].tolist() == [2, 0]
-    assert chosen.sha256 == (f"{2:064d}", f"{0:064d}")
-
-
-def test_subset_of_neighbours_copies_nothing():
-    faces = face_set()
-    assert np.shares_memory(faces.subset([1, 2]).images, faces.images)
-    assert not np.shares_memory(faces.subset([2, 1]).images, faces.images)
-
-
-@pytest.mark.parametrize("which", [["nobody"], [4], [-1]])
-def test_subset_refuses_what_is_not_there(which):
-    with pytest.raises(DataError, match="is no face of test faces"):
-        face_set().subset(which)
-
-
-def test_empty_subset():
-    assert len(face_set().subset([])) == 0
-
-
-def test_face_set_refuses_what_does_not_belong_together():
-    good = face_set(2)
-    for images, labels, ids, sha256 in [
-        (good.images[:1], good.labels, good.ids, good.sha256),
-        (good.images, good.labels[:, :8], good.ids, good.sha256),
-        (good.images, good.labels, ("a", "a"), good.sha256),
-        (good.images, good.labels, good.ids, good.sha256[:1]),
-    ]:
-        with pytest.raises(DataError, match="do not belong together"):
-            FaceSet(images, labels, ids, sha256, "x")
-
-
-# ------------------------------------------------------------------------------------------- one photograph
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "bmp", "tiff"])
@@ -224,9 +161,6 @@ def test_a_damaged_picture_is_read_or_refused_never_a_crash(tmp_path_factory, pl
     assert got.dtype == np.uint8
 
 
-# ------------------------------------------------------------------------------------------- one parsing map
-
-
 def ids_map(size: int = 19) -> np.ndarray:
     return np.tile(np.arange(19, dtype=np.uint8), (size, 1))
 
@@ -291,71 +225,6 @@ def test_read_labels_refuses_grey_that_pillow_would_stretch(tmp_path):
 
 def test_limits_are_pillows_own():
     assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS
-
-
-# ------------------------------------------------------------------------------------------- the source
-
-
-def flat_folder(root: Path, n: int = 3) -> Path:
-    for part in ("train", "test"):
-        for kind in ("images", "labels"):
-            (root / part / kind).mkdir(parents=True)
-        for i in range(n):
-            Image.fromarray(colours(32, 32) + np.uint8(i)).save(root / part / "images" / f"{part}{i}.png")
-            Image.fromarray(np.full((32, 32), 1 + i, np.uint8)).save(root / part / "labels" / f"{part}{i}.png")
-    return root
-
-
-def test_load_drawn_faces():
-    faces = load_faces("toy", "train", 32, count=3, seed=1)
-    assert len(faces) == 3
-    assert faces.size == 32
-    with pytest.raises(ConfigError, match="number of faces"):
-        load_faces("toy", "train", 32)
-
-
-def test_load_prepares_a_raw_folder_once(tmp_path):
-    raw = flat_folder(tmp_path / "raw")
-    with pytest.raises(ConfigError, match="no folder for one"):
-        load_faces(raw, "train", 16)
-    faces = load_faces(raw, "train", 16, cache=tmp_path / "cache")
-    assert faces.ids == ("train0", "train1", "train2")
-    made = (tmp_path / "cache" / "faces-train-16" / "images.npy").stat().st_mtime_ns
-    again = load_faces(raw, "train", 16, cache=tmp_path / "cache", count=2)
-    assert again.ids == ("train0", "train1")
-    assert isinstance(again.images, np.memmap)
-    assert (tmp_path / "cache" / "faces-train-16" / "images.npy").stat().st_mtime_ns == made
-
-
-def test_load_opens_a_cache_or_a_folder_of_caches(tmp_path):
-    raw = flat_folder(tmp_path / "raw")
-    for split in ("train", "test"):
-        prepare(raw, tmp_path / "cache" / f"faces-{split}-16", split=split, size=16)
-    assert load_faces(tmp_path / "cache", "test", 16).ids == ("test0", "test1", "test2")
-    assert load_faces(str(tmp_path / "cache" / "faces-test-16"), "test", 16, count=99).size == 16
-    with pytest.raises(DataError, match="split test, asked is train"):
-        load_faces(tmp_path / "cache" / "faces-test-16", "train", 16)
-    with pytest.raises(DataError, match="size 16, asked is 32"):
-        load_faces(tmp_path / "cache" / "faces-test-16", "test", 32)
-
-
-def test_a_class_order_that_contradicts_the_cache_is_refused(tmp_path):
-    raw = flat_folder(tmp_path / "raw")
-    prepare(raw, tmp_path / "cache" / "faces-test-16", split="test", size=16, order="bisenet")
-    stated = load_faces(tmp_path / "cache", "test", 16, order="bisenet")
-    silent = load_faces(tmp_path / "cache", "test", 16)
-    assert np.array_equal(stated.labels, silent.labels)
-    with pytest.raises(DataError, match="order 'bisenet', asked is 'celebamask-hq'") as caught:
-        load_faces(tmp_path / "cache", "test", 16, order="celebamask-hq")
-    assert caught.value.path == tmp_path / "cache" / "faces-test-16"
-    # A folder of pictures is read in the official order where nothing is said.
-    load_faces(raw, "test", 16, cache=tmp_path / "other")
-    assert load_faces(tmp_path / "other", "test", 16, order="celebamask-hq").ids == silent.ids
-
-
-def test_load_from_nowhere(tmp_path):
-    with pytest.raises(DataError, match="no such folder"):
-        load_faces(tmp_path / "nowhere", "train", 16, cache=tmp_path / "cache")
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
