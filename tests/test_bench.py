@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from faceinpaint.comparison.findings import claims
+from faceinpaint.comparison.records import Inference
 from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.training.feed import Feed
 
@@ -121,7 +122,7 @@ def test_region_normalisation_takes_less_extra_memory_than_two_feature_maps() ->
 
 def test_the_claim_compares_every_width_with_the_widths_of_the_papers() -> None:
     entries = [
-        {"method": name, "width": width, "flops": flops, "options": {}, "ms": 1.0}
+        Inference(name, width, size=256, parameters=1, flops=flops, ms=1.0)
         for name, width, flops in (
             ("facial-style", 16, 5), ("facial-style", 64, 15),
             ("contextual-attention", 8, 1), ("contextual-attention", 32, 10), ("gated-conv", 48, 20),

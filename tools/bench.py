@@ -36,6 +36,7 @@ from faceinpaint import metrics
 from faceinpaint.backbones import load_backbone
 from faceinpaint.comparison.evaluate import count_flops, count_parameters
 from faceinpaint.comparison.findings import claims
+from faceinpaint.comparison.records import Inference
 from faceinpaint.data.masks import drawn_holes
 from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.data.sources import load_faces
@@ -753,7 +754,8 @@ def bench(device: str = "cpu", *, quick: bool = False, progress: Callable[[str],
         "quick": quick,
         "rows": [asdict(row) for row in rows],
         "inference": repairs,
-        "claim": "Less computation than attention? " + ". ".join(claims(repairs)),
+        "claim": "Less computation than attention? "
+        + ". ".join(claims([Inference.from_json(entry) for entry in repairs])),
         "modules": parts,
         "threads": torch.get_num_threads(),
         **stamp(time.monotonic() - began, plan.device),

@@ -5,12 +5,21 @@ A sentence says *ahead*, *behind* or *level* as the records have it, so that the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faceinpaint.comparison.records import METRICS, Record, Summary, Training, content_of, kind_of, read_records
+from faceinpaint.comparison.records import (
+    METRICS,
+    Inference,
+    Record,
+    Summary,
+    Training,
+    content_of,
+    kind_of,
+    read_records,
+)
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.metrics import bootstrap_interval
 
@@ -373,23 +382,19 @@ def without_oracle(group: Group) -> str:
     )
 
 
-def claims(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Whether the patent's claim of less computation than attention ([0112], [0114]) holds, a line for each width.
-
-    Args:
-        entries: ``inference`` of a bench record: method, width, options, flops and ms of each network.
-    """
+def claims(entries: Sequence[Inference]) -> list[str]:
+    """Whether the patent's claim of less computation than attention ([0112], [0114]) holds, a line for each width."""
     paper = {"contextual-attention": 32, "gated-conv": 48}
-    widest = max(e["width"] for e in entries if e["method"] == "contextual-attention")
-    others = [e for e in entries if e["method"] in paper and (e["width"] == paper[e["method"]] or widest < 32)]
+    widest = max(e.width for e in entries if e.method == "contextual-attention")
+    others = [e for e in entries if e.method in paper and (e.width == paper[e.method] or widest < 32)]
     lines = []
-    for e in (e for e in entries if e["method"] == "facial-style"):
-        label = ", ".join([f"width {e['width']}", *(f"{k} {v}" for k, v in e["options"].items())])
+    for e in (e for e in entries if e.method == "facial-style"):
+        label = ", ".join([f"width {e.width}", *(f"{k} {v}" for k, v in e.options.items())])
         said = [
-            f"{e['flops'] / o['flops']:.2f} times the FLOPs and {e['ms'] / o['ms']:.2f} times the time of {o['method']}"
+            f"{e.flops / o.flops:.2f} times the FLOPs and {e.ms / o.ms:.2f} times the time of {o.method}"
             for o in others
         ]
-        held = all(e["flops"] < o["flops"] for o in others)
+        held = all(e.flops < o.flops for o in others)
         lines.append(f"{label}: {'true' if held else 'not true'} of FLOPs ({'; '.join(said)})")
     return lines
 

@@ -435,6 +435,24 @@ class ParserRecord(_Json):
     key: str = "parser"
 
 
+@dataclass(frozen=True)
+class Inference(_Json):
+    """What one repair by one generator costs: an entry of the record of ``make bench``.
+
+    Attributes:
+        flops: counted, two for a multiplication and addition. ms: measured, of one photograph.
+        options: of the generator, those that are not its default.
+    """
+
+    method: str
+    width: int
+    size: int
+    parameters: int
+    flops: int
+    ms: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
 R = TypeVar("R", Record, ParserRecord)
 
 
