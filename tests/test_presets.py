@@ -5,13 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from faceinpaint.backbones import NETWORKS
 from faceinpaint.errors import ConfigError
 from faceinpaint.presets import CHOICES, PRESETS, Preset, preset
+from faceinpaint.training.methods import METHODS
+from faceinpaint.training.objectives import Batch, Step
 
 SETTINGS = [f.name for f in dataclasses.fields(Preset) if f.name != "name"]
 
@@ -154,3 +159,37 @@ def test_words_are_among_the_known_ones(field: str) -> None:
 def test_every_setting_that_is_a_word_has_its_choices() -> None:
     assert set(CHOICES) == {f for f in SETTINGS if type(getattr(PRESETS["smoke"], f)) is str}
     assert set(CHOICES["backbone"]) <= set(NETWORKS)
+
+
+def kept_for_the_backward_pass(scale: Preset, images: int) -> float:
+    """GiB that the generator's step of facial-style keeps, in the preset's precision; nothing is computed."""
+    chosen, size, held = METHODS["facial-style"], scale.size, {}
+    with FakeTensorMode(), torch.autocast("cpu", torch.bfloat16, enabled=scale.precision == "bf16-mixed"):
+        networks = chosen.build(scale), chosen.critic(scale).requires_grad_(False), NETWORKS[scale.backbone]()
+        networks[2].requires_grad_(False).in_half = scale.precision == "bf16-mixed"
+        own = {p.untyped_storage()._cdata for network in networks for p in network.parameters()}
+        image, hole = torch.zeros(images, 3, size, size), torch.zeros(images, 1, size, size)
+        batch = Batch(image, hole, torch.ones(images, size, size, dtype=torch.uint8), torch.zeros(images, 1, 1, 1))
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            if storage._cdata not in own:
+                held[storage._cdata] = tensor, storage.nbytes()  # the tensor too: the place of one that went is taken
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            output = networks[0](batch.image, batch.hole, batch.regions)
+            step = Step(batch, output, networks[1], networks[2], torch.mean, chosen.split_options({})[1])
+            chosen.generator_loss(step)
+    return sum(size for _, size in held.values()) / 2**30
+
+
+@pytest.mark.slow
+def test_what_the_readme_says_of_memory_is_counted() -> None:
+    text = " ".join((Path(__file__).resolve().parents[1] / "README.md").read_text().split())
+    of_gpu, of_paper = (kept_for_the_backward_pass(p, 2) / 2 for p in (PRESETS["gpu"], PRESETS["paper"]))
+    paper = PRESETS["paper"]
+    data = paper.size**2 * (4 * paper.faces + paper.holes) / 2**30
+    assert f"{of_gpu * PRESETS['gpu'].batch:.0f} GiB in `gpu`, {of_paper * paper.at_once:.0f} GiB in `paper`" in text
+    assert f"{data:.0f} GiB of data" in text
+    assert of_paper * paper.at_once + data < 60 < of_paper * paper.batch + data  # of 80, with room for what passes

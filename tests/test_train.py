@@ -925,6 +925,60 @@ def test_a_log_is_thinned_to_means_of_equal_stretches(tmp_path: Path) -> None:
         thinned_log(log, 10)
 
 
+PER_PICTURE = {"l1": "all", "perceptual": 0.0, "style": 0.0, "adversarial": 0.0}
+"""Loss options of the patent's method with which a loss is the mean of what it is of each picture."""
+
+
+def test_a_batch_in_parts_takes_the_same_step(faces: FaceSet, holes: HoleSet) -> None:
+    made = []
+    for at_once in (4, 3, 2, 1):  # 3 does not divide 4: parts are equal, and so of 2
+        config = Config("facial-style", tiny(at_once=at_once), PER_PICTURE)
+        run = module._Run(config, method(config.method), launch(config.preset), None)
+        seen: list[tuple[int, bool]] = []
+        run.bare["generator"].register_forward_pre_hook(
+            lambda _, given, seen=seen: seen.append((len(given[0]), torch.is_grad_enabled()))
+        )
+        feed = Feed(faces, holes, 4)
+        scalars = [{k: float(v) for k, v in run.step(step, 10, feed).items()} for step in range(3)]
+        assert [n for n, graph in seen if graph] == {4: [4], 3: [2, 2], 2: [2, 2], 1: [1] * 4}[at_once] * 3
+        made.append((scalars, torch.cat([q.grad.flatten() for q in run.bare["generator"].parameters()])))
+    (whole, gradient), *others = made
+    for scalars, found in others:
+        for ours, theirs in zip(scalars, whole, strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-4)
+        assert (found - gradient).norm() <= 1e-3 * gradient.norm()  # of the third step
+
+
+@pytest.mark.parametrize("name", [*FOUR, "parser"])
+def test_every_method_learns_from_a_batch_in_parts(name: str, faces: FaceSet, holes: HoleSet) -> None:
+    losses = []
+    for at_once in (4, 2):
+        config, chosen = Config(name, tiny(at_once=at_once)), method(name)
+        backbone = load_backbone("squeezenet1_1", "seed") if chosen.perceptual else None
+        run = module._Run(config, chosen, launch(config.preset), backbone)
+        losses.append({k: float(v) for k, v in run.step(0, 10, Feed(faces, holes, 4)).items()})
+    whole, parts = losses
+    assert parts.keys() == whole.keys()
+    assert parts["generator"] == pytest.approx(whole["generator"], rel=0.1)  # what is averaged over a batch differs
+
+
+def test_a_run_from_before_batches_had_parts_goes_on(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path, undisturbed: Callable[[str], tuple[bytes, str]]
+) -> None:
+    config = Config("context-encoder", tiny())
+    with pytest.raises(KeyboardInterrupt):
+        train(config, faces, holes, tmp_path, progress=Interrupt(3))
+    (state,) = (tmp_path / "checkpoints").glob("*/state.json")
+    for path in (tmp_path / "config.json", state):
+        about = files.read_json(path)
+        del about["config"]["preset"]["at_once"]
+        files.write_json(path, about)
+    with pytest.raises(CheckpointError, match="at_once is 128 there, 2 here"):
+        train(Config("context-encoder", tiny(at_once=2)), faces, holes, tmp_path)
+    train(config, faces, holes, tmp_path)
+    assert results(tmp_path) == undisturbed("context-encoder")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*FOUR, "parser"])
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # which torch hides, and asks for

@@ -234,5 +234,6 @@ def _decisive(config: dict[str, Any]) -> dict[str, Any]:
         chosen = method(config["method"])
     except ConfigError:
         return config
-    kept = {name: value for name, value in config["preset"].items() if name == "name" or chosen.reads(name)}
+    preset = {"at_once": 128} | config["preset"]  # what it was before it could be said
+    kept = {name: value for name, value in preset.items() if name == "name" or chosen.reads(name)}
     return config | {"preset": kept}

@@ -268,31 +268,52 @@ class _Run:
         # The critic first, on faces of their own when it takes more than one step; the generator on the last batch.
         turns = p.critic_steps if critic is not None else 1
         for turn in range(turns):
-            batch = self._seen(feed(step * turns + turn))
-            output = self.wrapped["generator"](batch.image, batch.hole, batch.regions)
+            parts = self._parts(feed(step * turns + turn))
+            outputs: list[Any] = [None] * len(parts)
             if critic is not None:
-                terms = self.chosen.critic_loss(self._scene(batch, output._replace(image=output.image.detach())))
-            if terms:
-                self.optimisers["critic"].zero_grad()
-                fabric.backward(_total(terms))
-                self.optimisers["critic"].step()
+                with torch.set_grad_enabled(len(parts) == 1):  # of several, no room is taken for their gradients
+                    outputs = [self._repaired(part) for part in parts]
+                still = [output._replace(image=output.image.detach()) for output in outputs]
+                terms = self._descend("critic", self.chosen.critic_loss, parts, still)
+        if len(parts) > 1:
+            outputs = [None] * len(parts)
         if critic is None:
-            losses = self.chosen.generator_loss(self._scene(batch, output))
+            losses = self._descend("generator", self.chosen.generator_loss, parts, outputs)
         else:
             critic.requires_grad_(False)
             with fabric.no_backward_sync(self.wrapped["critic"], enabled=fabric.world_size > 1):
-                losses = self.chosen.generator_loss(self._scene(batch, output))
-        total = _total(losses)
-        self.optimisers["generator"].zero_grad()
-        fabric.backward(total)
-        norm = torch.nn.utils.get_total_norm([q.grad for q in generator.parameters() if q.grad is not None])
-        self.optimisers["generator"].step()
-        if critic is not None:
+                losses = self._descend("generator", self.chosen.generator_loss, parts, outputs)
             critic.requires_grad_(True)
+        norm = torch.nn.utils.get_total_norm([q.grad for q in generator.parameters() if q.grad is not None])
         self._average(step)
         self.seconds += time.monotonic() - began
-        scalars = {name: value.detach() for name, value in (losses | terms).items()}
-        return scalars | {"generator": total.detach(), "gradient": norm.detach()}
+        return losses | terms | {"generator": _total(losses), "gradient": norm.detach()}
+
+    def _descend(self, kind: str, loss: Any, parts: list[Batch], outputs: list[Any]) -> dict[str, Tensor]:
+        """One step of a network down the mean of its loss over the parts of a batch. Returns the terms of the loss.
+
+        Outputs that are None are made when it is their turn, so that of the graphs of several parts one is there.
+        """
+        means: dict[str, Tensor] = {}
+        self.optimisers[kind].zero_grad()
+        for part, output in zip(parts, outputs, strict=True):
+            terms = loss(self._scene(part, self._repaired(part) if output is None else output))
+            if not terms:
+                return {}
+            self.fabric.backward(_total(terms) / len(parts))
+            for name, value in terms.items():
+                means[name] = means.get(name, 0) + value.detach() / len(parts)
+        self.optimisers[kind].step()
+        return means
+
+    def _parts(self, batch: Batch) -> list[Batch]:
+        """A batch, as the networks are given it, in as few equal parts as have no more than ``at_once`` images."""
+        share = len(batch.image)
+        size = next(n for n in range(min(share, self.config.preset.at_once), 0, -1) if share % n == 0)
+        return [self._seen(Batch(*part)) for part in zip(*(x.split(size) for x in batch), strict=True)]
+
+    def _repaired(self, batch: Batch) -> Any:
+        return self.wrapped["generator"](batch.image, batch.hole, batch.regions)
 
     def _seen(self, batch: Batch) -> Batch:
         """A batch as the networks are given it: in their memory format, with the map that the parser guesses."""
