@@ -21,7 +21,7 @@ Norm = Literal["region", "instance"]
 Statistics = Literal["whole", "valid"]
 Fusion = Literal["learned", "fixed", "local", "global"]
 StyleUps = Literal[2, 3]
-Gan = Literal["ragan", "hinge"]
+Gan = Literal["ragan", "hinge", "bce"]
 Judge = Literal["raw", "composite"]
 Pixels = Literal["all", "hole"]
 

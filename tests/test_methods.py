@@ -18,7 +18,8 @@ from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.models import Output
 from faceinpaint.models.discriminators import crop, local_window
 from faceinpaint.models.start import Started, within
-from faceinpaint.presets import PRESETS, Preset, preset
+from faceinpaint.models.structure_first import grey, lines
+from faceinpaint.presets import LAMBDAS, PRESETS, Preset, preset
 from faceinpaint.regions import n_regions
 from faceinpaint.training.methods import AS_PRINTED, METHODS, PARSER, SHARED, TRAINED, Method, method
 from faceinpaint.training.objectives import TAPS, Batch, Step
@@ -27,7 +28,8 @@ pytestmark = pytest.mark.usefixtures("seeded")
 
 TINY = preset("smoke", start="blank", width=8, critic_width=8, parser_width=4, baseline_scale=0.125)
 BASELINES = ("context-encoder", "contextual-attention", "gated-conv")
-ADVERSARIAL = (*BASELINES, "facial-style")
+LATER = ("structure-first", "similar-faces", "gated-conv-our-losses")
+ADVERSARIAL = (*BASELINES, *LATER, "facial-style")
 ALL = METHODS | {PARSER.name: PARSER}
 
 
@@ -41,7 +43,9 @@ def count(module: nn.Module) -> int:
 def test_rows_in_the_order_of_the_table() -> None:
     assert tuple(METHODS) == ("mean-fill", "telea", "membrane", *ADVERSARIAL)
     assert set(TRAINED) == {*ADVERSARIAL, "parser"}
-    assert [m.title for m in METHODS.values()][3:] == ["CE", "CA", "DF2", "Ours"]
+    assert [m.title for m in METHODS.values()][3:] == [
+        "CE", "CA", "DF2", "Structure first", "Similar faces", "DF2, our losses", "Ours",
+    ]  # fmt: skip
     assert len({m.title for m in ALL.values()}) == len(ALL)
     for name, m in ALL.items():
         assert m.name == name
@@ -56,7 +60,7 @@ def test_an_unknown_method_is_answered_with_the_known_ones() -> None:
 
 def test_only_the_facial_style_generator_and_the_parser_need_the_map() -> None:
     assert [name for name, m in ALL.items() if m.uses_map] == ["facial-style", "parser"]
-    assert [name for name, m in ALL.items() if m.perceptual] == ["facial-style"]
+    assert [name for name, m in ALL.items() if m.perceptual] == [*LATER, "facial-style"]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +69,9 @@ def test_only_the_facial_style_generator_and_the_parser_need_the_map() -> None:
         ("context-encoder", 2e-3, 2e-4, (0.5, 0.999)),
         ("contextual-attention", 1e-4, 1e-4, (0.5, 0.9)),
         ("gated-conv", 1e-4, 1e-4, (0.5, 0.999)),
+        ("structure-first", 1e-4, 1e-5, (0.0, 0.9)),
+        ("similar-faces", 1e-4, 1e-5, (0.0, 0.9)),
+        ("gated-conv-our-losses", 1e-4, 1e-4, (0.0, 0.9)),
         ("facial-style", 1e-4, 1e-4, (0.0, 0.9)),
     ],
 )
@@ -81,6 +88,11 @@ def test_loss_weights_of_the_papers() -> None:
         "hole": 1.2, "known": 1.2, "adversarial": 0.001, "penalty": 10.0,
     }  # fmt: skip
     assert METHODS["gated-conv"].options == {"reconstruction": 1.0, "adversarial": 1.0}
+    assert METHODS["gated-conv-our-losses"].options == METHODS["facial-style"].options
+    assert METHODS["similar-faces"].options == LAMBDAS | {"gan": "bce", "judge": "raw", "l1": "hole"}
+    assert METHODS["structure-first"].options == LAMBDAS | {
+        "lines": 1.0, "matching": 10.0, "gan": "bce", "judge": "raw", "l1": "hole",
+    }  # fmt: skip
     assert METHODS["facial-style"].options == {
         "reconstruction": 1.0, "perceptual": 0.1, "style": 25.0, "adversarial": 0.1, "gan": "ragan",
         "judge": "composite", "l1": "hole",
@@ -116,6 +128,9 @@ def test_every_method_builds_at_every_preset(name: str, scale: str) -> None:
         ("context-encoder", 71_321_536, 2_831_232 + 64 * 64 * 16 + 2 * 64),
         ("contextual-attention", 3_601_542, 4_339_329 + 2_733_441),
         ("gated-conv", 4_052_478, 5_946_816),
+        ("gated-conv-our-losses", 4_052_478, 2_763_776),
+        ("similar-faces", 10_774_595 + 3 * 64 * 49 + 120_416, 2_763_776),
+        ("structure-first", 10_761_089 + 10_774_595, 2_763_776 + 2_763_776 - 64 * 4 * 4),
         (
             "facial-style",
             3_910_784 + 576 + 9_703_747 + 3_483_520 + 23_685_120 + 192 + 4_107_392,
@@ -246,7 +261,7 @@ def test_options_out_of_range_are_refused() -> None:
     assert ours.split_options({"adversarial": 0})[1]["adversarial"] == 0.0
     for value in (0, -8):
         refused(ours, {"width": value}, f"option width is {value}", "positive")
-    refused(ours, {"gan": "wgan"}, "option gan is 'wgan'", "ragan, hinge")
+    refused(ours, {"gan": "wgan"}, "option gan is 'wgan'", "ragan, hinge, bce")
     refused(ours, {"judge": "both"}, "option judge is 'both'", "raw, composite")
     refused(ours, {"l1": "edge"}, "option l1 is 'edge'", "all, hole")
     with pytest.raises(ConfigError, match="reading is 'R4'"):
@@ -462,7 +477,7 @@ def test_losses_of_gated_convolution() -> None:
 
 @pytest.mark.parametrize("l1", ["all", "hole"])
 @pytest.mark.parametrize("judge", ["raw", "composite"])
-@pytest.mark.parametrize("gan", ["ragan", "hinge"])
+@pytest.mark.parametrize("gan", ["ragan", "hinge", "bce"])
 def test_losses_of_the_patents_method(gan: str, judge: str, l1: str, backbone: Backbone) -> None:
     lambdas = {"reconstruction": 2.0, "perceptual": 0.5, "style": 30.0, "adversarial": 0.25}
     s = frozen("facial-style", backbone, gan=gan, judge=judge, l1=l1, **lambdas)
@@ -486,10 +501,43 @@ def test_losses_of_the_patents_method(gan: str, judge: str, l1: str, backbone: B
     if gan == "hinge":
         torch.testing.assert_close(terms["adversarial"], -0.25 * fake.mean())
         torch.testing.assert_close(critic, ((1 - real).relu().mean() + (1 + fake).relu().mean()) / 2)
+    elif gan == "bce":
+        torch.testing.assert_close(terms["adversarial"], -0.25 * fake.sigmoid().log().mean())
+        torch.testing.assert_close(critic, -real.sigmoid().log().mean() - (1 - fake.sigmoid()).log().mean())
     else:
         torch.testing.assert_close(terms["adversarial"], 0.25 * losses.ragan_generator(real, fake))
         torch.testing.assert_close(critic, losses.ragan_discriminator(real, fake))
         assert abs(terms["adversarial"] / 0.25 - critic) > 1e-4
+
+
+def test_losses_of_two_networks_with_structure_first(backbone: Backbone) -> None:
+    """The picture's are those of the patent's method; the lines have a critic of their own."""
+    s = frozen("structure-first", backbone, lines=0.5, matching=3.0)
+    image, drawn = s.batch.image, s.output.structure
+    terms, both = METHODS["structure-first"].generator_loss(s), METHODS["structure-first"].critic_loss(s)
+    shade, true = grey(image), lines(image)
+    assert 0 < true.mean() < 1
+    real, fake = (s.critic.structure.features(torch.cat([shade, x], 1)) for x in (true, drawn))
+    assert len(real) == 5
+    torch.testing.assert_close(terms["lines"], -0.5 * fake[-1].sigmoid().log().mean())
+    torch.testing.assert_close(
+        terms["matching"], 3 * sum((a - b).abs().mean() for a, b in zip(real, fake, strict=True))
+    )
+    told = -real[-1].sigmoid().log().mean() - (1 - fake[-1].sigmoid()).log().mean()
+    torch.testing.assert_close(both["critic of lines"], told)
+    alike = s._replace(options=METHODS["facial-style"].options | {"gan": "bce", "judge": "raw"})
+    expected = METHODS["facial-style"].generator_loss(alike)
+    for name, value in expected.items():
+        torch.testing.assert_close(terms[name], value)
+
+
+def test_our_losses_look_at_both_stages_of_another_generator(backbone: Backbone) -> None:
+    s = frozen("gated-conv-our-losses", backbone)
+    terms = METHODS["gated-conv-our-losses"].generator_loss(s)
+    alone = METHODS["facial-style"].generator_loss(s._replace(output=s.output._replace(coarse=None)))
+    of_coarse = losses.reconstruction(s.output.coarse, s.batch.image, s.batch.hole)
+    torch.testing.assert_close(terms["reconstruction"], alone["reconstruction"] + of_coarse)
+    assert terms.keys() == alone.keys() == set(LAMBDAS)
 
 
 class Spy(nn.Module):

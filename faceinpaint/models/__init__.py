@@ -17,6 +17,7 @@ class Output(NamedTuple):
         image: repaired photograph (B, 3, H, W) in [-1, 1], raw: known pixels are the network's too. (The parser's:
             scores of regions.)
         coarse: first-stage result of the same shape for two-stage methods, else None.
+        structure: lines of the face (B, 1, H, W) in [0, 1] where the first stage draws those, else None.
 
     >>> Output(torch.zeros(1, 3, 4, 4)).coarse is None
     True
@@ -24,6 +25,7 @@ class Output(NamedTuple):
 
     image: Tensor
     coarse: Tensor | None = None
+    structure: Tensor | None = None
 
 
 def composite(output: Tensor, image: Tensor, hole: Tensor) -> Tensor:

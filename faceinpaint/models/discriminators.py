@@ -27,14 +27,15 @@ class PatchGAN(nn.Module):
     Args:
         width: channels of the first convolution (64 in the paper).
         spectral: spectral normalisation of every convolution, which then has no bias, as in EdgeConnect.
+        channels: of what it is shown.
 
     >>> PatchGAN(width=4)(torch.zeros(1, 3, 64, 64)).shape
     torch.Size([1, 1, 6, 6])
     """
 
-    def __init__(self, width: int = 64, spectral: bool = True) -> None:
+    def __init__(self, width: int = 64, spectral: bool = True, channels: int = 3) -> None:
         super().__init__()
-        plan = [(3, width, 2), (width, 2 * width, 2), (2 * width, 4 * width, 2), (4 * width, 8 * width, 1)]
+        plan = [(channels, width, 2), (width, 2 * width, 2), (2 * width, 4 * width, 2), (4 * width, 8 * width, 1)]
         layers: list[nn.Module] = []
         for before, after, stride in [*plan, (8 * width, 1, 1)]:
             layer = nn.Conv2d(before, after, 4, stride, 1, bias=not spectral)
@@ -45,6 +46,37 @@ class PatchGAN(nn.Module):
     def forward(self, image: Tensor, hole: Tensor | None = None) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> logits (B, 1, H/8 - 2, W/8 - 2); the hole is not looked at."""
         return self.layers(image)
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """What each of its five layers makes of a picture, the logits last."""
+        found = []
+        for layer in self.layers:
+            image = layer(image)
+            if isinstance(layer, nn.LeakyReLU):
+                found.append(image)
+        return [*found, image]
+
+
+class StructureCritics(nn.Module):
+    """EdgeConnect's two critics, both 70x70 PatchGANs: one of repaired pictures, one of completed lines.
+
+    Call :attr:`structure` with grey picture and lines, (B, 2, H, W).
+
+    Args:
+        width: channels of the first convolutions (64 in the paper).
+
+    >>> StructureCritics(width=4)(torch.zeros(1, 3, 64, 64)).shape
+    torch.Size([1, 1, 6, 6])
+    """
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.picture = PatchGAN(width)
+        self.structure = PatchGAN(width, channels=2)
+
+    def forward(self, image: Tensor, hole: Tensor | None = None) -> Tensor:
+        """Pictures (B, 3, H, W) in [-1, 1] -> logits (B, 1, H/8 - 2, W/8 - 2); the hole is not looked at."""
+        return self.picture(image)
 
 
 class ContextEncoderCritic(nn.Module):

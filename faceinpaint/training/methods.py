@@ -22,7 +22,9 @@ from faceinpaint.models.contextual_attention import ContextualAttention
 from faceinpaint.models.facial_style import FacialStyle
 from faceinpaint.models.gated_conv import GatedConv
 from faceinpaint.models.parser import FaceParser
+from faceinpaint.models.similar_faces import SimilarFaces
 from faceinpaint.models.start import Started
+from faceinpaint.models.structure_first import StructureFirst
 from faceinpaint.options import judged
 from faceinpaint.presets import LAMBDAS, Preset
 from faceinpaint.regions import n_regions
@@ -64,6 +66,7 @@ class Method:
         sides: sizes of pictures that its networks take, given the generator's arguments that differ from the preset's.
         perceptual: a frozen network is looked through.
         uses_map: the generator looks at the parsing map.
+        remembers: the generator is given the training faces before it is trained, ``remember(faces, weights)``.
         trained: whether it learns anything; what for, :mod:`faceinpaint.training.objectives` says.
     """
 
@@ -79,6 +82,7 @@ class Method:
     sides: Callable[[dict[str, Any]], Sequence[int]] = lambda options: HALVED_FOUR_TIMES
     perceptual: bool = False
     uses_map: bool = False
+    remembers: bool = False
     trained: bool = True
 
     @property
@@ -218,6 +222,24 @@ METHODS = {
             "gated-conv", "DF2", GatedConv,
             lambda p: {"width": p.scaled(48)},
             {"reconstruction": 1.0, "adversarial": 1.0}, settings=("baseline_scale", "critic_steps"),
+        ),
+        Method(
+            "structure-first", "Structure first", StructureFirst,
+            lambda p: {"width": p.scaled(64)},
+            LAMBDAS | {"lines": 1.0, "matching": 10.0, "gan": "bce", "judge": "raw", "l1": "hole"},
+            critic_lr=0.1, betas=(0.0, 0.9), settings=("baseline_scale", "backbone", "critic_steps"), perceptual=True,
+        ),
+        Method(
+            "similar-faces", "Similar faces", SimilarFaces,
+            lambda p: {"size": p.size, "width": p.scaled(64)},
+            LAMBDAS | {"gan": "bce", "judge": "raw", "l1": "hole"}, critic_lr=0.1, betas=(0.0, 0.9),
+            settings=("baseline_scale", "backbone", "critic_steps"), perceptual=True, remembers=True,
+        ),
+        Method(
+            "gated-conv-our-losses", "DF2, our losses", GatedConv,
+            lambda p: {"width": p.scaled(48)},
+            LAMBDAS | {"gan": "ragan", "judge": "composite", "l1": "hole"}, betas=(0.0, 0.9),
+            settings=("baseline_scale", "critic_width", "backbone", "critic_steps"), perceptual=True,
         ),
         Method(
             "facial-style", "Ours", FacialStyle,

@@ -22,9 +22,11 @@ from faceinpaint.models.discriminators import (
     DeepFillCritic,
     PatchGAN,
     SNPatchGAN,
+    StructureCritics,
     crop,
     local_window,
 )
+from faceinpaint.models.structure_first import grey, lines
 from faceinpaint.presets import Preset
 
 TAPS = {
@@ -84,7 +86,10 @@ class Objective:
 
 def _facial_generator(s: Step) -> dict[str, Tensor]:
     out, image, o = s.output.image, s.batch.image, s.options
-    terms = {"reconstruction": losses.reconstruction(out, image, s.batch.hole if o["l1"] == "hole" else None)}
+    where = s.batch.hole if o["l1"] == "hole" else None
+    terms = {"reconstruction": losses.reconstruction(out, image, where)}
+    if s.output.coarse is not None:
+        terms["reconstruction"] = terms["reconstruction"] + losses.reconstruction(s.output.coarse, image, where)
     judged = composite(out, image, s.batch.hole) if o["judge"] == "composite" else out
     if s.backbone is not None and (o["perceptual"] or o["style"]):
         perceptual_taps, style_taps = TAPS[s.backbone.name]
@@ -102,6 +107,8 @@ def _facial_generator(s: Step) -> dict[str, Tensor]:
         fake = s.critic(judged, s.batch.hole)
         if o["gan"] == "hinge":
             terms["adversarial"] = losses.hinge_generator(fake)
+        elif o["gan"] == "bce":
+            terms["adversarial"] = losses.bce_generator(fake)
         else:
             with torch.no_grad():
                 real = s.critic(image, s.batch.hole)
@@ -117,6 +124,8 @@ def _facial_critic(s: Step) -> dict[str, Tensor]:
     real, fake = s.critic(s.batch.image, s.batch.hole), s.critic(judged, s.batch.hole)
     if s.options["gan"] == "hinge":
         return {"critic": losses.hinge_discriminator(real, fake)}
+    if s.options["gan"] == "bce":
+        return {"critic": losses.bce_discriminator(real, fake)}
     return {"critic": losses.ragan_discriminator(real, fake, s.mean)}
 
 
@@ -183,6 +192,29 @@ def _gated_critic(s: Step) -> dict[str, Tensor]:
     return {"critic": losses.hinge_discriminator(real, fake)}
 
 
+def _structure_generator(s: Step) -> dict[str, Tensor]:
+    shade, o, judge = grey(s.batch.image), s.options, s.critic.structure
+    terms = _facial_generator(s)
+    if o["lines"] or o["matching"]:
+        drawn = judge.features(torch.cat([shade, s.output.structure], dim=1))
+        with torch.no_grad():
+            true = judge.features(torch.cat([shade, lines(s.batch.image)], dim=1))
+        terms["lines"] = o["lines"] * losses.bce_generator(drawn[-1])
+        matches = torch.stack([F.l1_loss(a, b) for a, b in zip(drawn, true, strict=True)])
+        terms["matching"] = o["matching"] * matches.sum()
+    return terms
+
+
+def _structure_critic(s: Step) -> dict[str, Tensor]:
+    shade, judge = grey(s.batch.image), s.critic.structure
+    terms = _facial_critic(s)
+    if s.options["lines"] or s.options["matching"]:  # features that tell lines apart are those of a critic that learns
+        real = judge(torch.cat([shade, lines(s.batch.image)], dim=1))
+        fake = judge(torch.cat([shade, s.output.structure.detach()], dim=1))
+        terms["critic of lines"] = losses.bce_discriminator(real, fake)
+    return terms
+
+
 def _parser(s: Step) -> dict[str, Tensor]:
     # Eyes and brows are a hundredth of a face: unweighted, the parser leaves them out for a long time. A region counts
     # by the inverse root of its share, between counting every pixel alike and counting every region alike.
@@ -201,6 +233,9 @@ OBJECTIVES = {
         _attention_generator, _attention_critic, lambda p: DeepFillCritic(p.size, p.scaled(64))
     ),
     "gated-conv": Objective(_gated_generator, _gated_critic, lambda p: SNPatchGAN(p.scaled(64))),
+    "structure-first": Objective(_structure_generator, _structure_critic, lambda p: StructureCritics(p.scaled(64))),
+    "similar-faces": Objective(_facial_generator, _facial_critic, lambda p: PatchGAN(p.scaled(64))),
+    "gated-conv-our-losses": Objective(_facial_generator, _facial_critic, lambda p: PatchGAN(p.critic_width)),
     "facial-style": Objective(_facial_generator, _facial_critic, lambda p: PatchGAN(p.critic_width)),
     "parser": Objective(_parser),
 }

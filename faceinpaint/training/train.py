@@ -30,6 +30,7 @@ from faceinpaint.errors import CheckpointError, TrainingError
 from faceinpaint.files import claimed, write_text
 from faceinpaint.models import composite
 from faceinpaint.models.parser import parse
+from faceinpaint.models.start import within
 from faceinpaint.pixels import to_bytes
 from faceinpaint.provenance import stamp
 from faceinpaint.training.feed import Feed
@@ -155,6 +156,10 @@ def _train(
     resumed = run.restore(out / "checkpoints")
     if first and not resumed:
         run.begin(first, source)
+    if chosen.remembers and not resumed:
+        network: Any = within(run.bare["generator"])
+        network.remember(faces.images, backbone_weights)
+        run.copy_to_mean()
     feed = Feed(faces, holes, p.batch, config.seed, config.merge, fabric.device, fabric.global_rank, fabric.world_size)
     steps = -(-p.images // p.batch)
     _loop(run, feed, resumed, steps, out, progress)
@@ -251,6 +256,10 @@ class _Run:
             CheckpointError: they do not fit.
         """
         weights.fill(self.bare["generator"], tensors, path)
+        self.copy_to_mean()
+
+    def copy_to_mean(self) -> None:
+        """Let the running mean begin with what the generator holds now."""
         for name, tensor in self.bare["generator"].state_dict().items():
             self.ema[name].copy_(tensor)
 
