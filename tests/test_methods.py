@@ -308,10 +308,16 @@ def scene(m: Method, backbone: Backbone | None, **options: Any) -> tuple[nn.Modu
     return generator, Step(b, output, critic, backbone if m.perceptual else None, torch.mean, loss)
 
 
+OF_LINES = ("lines", "matching")
+"""Terms of what the first network of structure-first draws."""
+
 TERMS = {
     "context-encoder": ({"reconstruction", "adversarial"}, {"critic"}),
     "contextual-attention": ({"hole", "known", "adversarial"}, {"critic", "penalty"}),
     "gated-conv": ({"reconstruction", "adversarial"}, {"critic"}),
+    "structure-first": ({*LAMBDAS, *OF_LINES}, {"critic", "critic of lines"}),
+    "similar-faces": (set(LAMBDAS), {"critic"}),
+    "gated-conv-our-losses": (set(LAMBDAS), {"critic"}),
     "facial-style": ({"reconstruction", "perceptual", "style", "adversarial"}, {"critic"}),
     "parser": ({"cross_entropy"}, None),
 }
@@ -327,10 +333,14 @@ def test_generator_loss_trains_the_whole_generator(name: str, backbone: Backbone
     for term, value in terms.items():
         assert value.shape == (), term
         assert value.isfinite(), term
-        (gradient,) = torch.autograd.grad(value, s.output.image, retain_graph=True)
+        made = s.output.structure if term in OF_LINES else s.output.image
+        (gradient,) = torch.autograd.grad(value, made, retain_graph=True)
         assert gradient.abs().sum() > 0, term
     sum(terms.values()).backward()
     for parameter_name, p in generator.named_parameters():
+        if parameter_name.startswith("look."):  # the frozen network of similar-faces
+            assert p.grad is None
+            continue
         assert p.grad is not None, parameter_name
         assert p.grad.isfinite().all(), parameter_name
         if p.dim() > 1:  # biases before a normalisation have none to speak of

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from faceinpaint.comparison import reproduce as module
+from faceinpaint.comparison.evaluate import count_flops
 from faceinpaint.comparison.records import Record, read_logs, read_records
 from faceinpaint.comparison.reproduce import (
     ABLATIONS,
@@ -21,6 +22,7 @@ from faceinpaint.comparison.reproduce import (
     PRINTED,
     ROWS,
     STARTED,
+    WITHOUT_STYLES,
     RowPlan,
     is_default,
     reproduce,
@@ -369,3 +371,15 @@ def test_plans_name_each_row_once_and_every_option_exists(rows: tuple[RowPlan, .
     assert ROWS[0].method == "mean-fill"
     changed = [row for row in ABLATIONS if row.options]
     assert all(len(row.options) == 1 for row in changed)
+
+
+def test_the_plain_network_costs_what_the_method_costs() -> None:
+    """At the preset that both rows are trained at; it has neither style network nor repair modules."""
+    (plain,) = (row for row in WITHOUT_STYLES if row.method == "facial-style")
+    at = PRESETS["cpu"]
+    ours = Config("facial-style", at).generator().eval()
+    bare = plain.config(at).generator().eval()
+    assert count_flops(bare, at.size) == pytest.approx(count_flops(ours, at.size), rel=0.02)
+    names = {name.split(".")[1] for name, _ in bare.named_parameters()}
+    assert names == {"encoder", "decoder"}
+    assert not plain.config(at).reads_map

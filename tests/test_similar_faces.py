@@ -102,6 +102,10 @@ def test_the_set_is_the_training_faces_and_no_others(tmp_path: Path) -> None:
 def test_more_faces_than_there_is_room_for_and_fewer() -> None:
     net = network(references=10)
     assert torch.equal(net.faces, torch.from_numpy(SET.images[:10].copy()).permute(0, 3, 1, 2))
+    net.cut(5)
+    assert net.similar(*damaged(OTHERS.images))[1].max() < 5
+    with pytest.raises(DataError, match="3 faces have no 3"):
+        net.cut(3)
     net = network(references=40)
     assert net.held.tolist() == [True] * 24 + [False] * 16
     shown, hole = damaged(OTHERS.images)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -75,7 +77,7 @@ def test_lines_lie_where_grey_changes_most() -> None:
 
 def test_the_smoothing_of_lines_grows_with_the_picture() -> None:
     fine = torch.zeros(1, 3, 256, 256)
-    fine[..., 100:103, :] = 2 * 0.3  # a band that a sigma of 2 pixels flattens, and one of 1 pixel does not
+    fine[..., 100:103, :] = 2 * 0.12  # a band that a sigma of 2 pixels flattens, and one of 1 pixel does not
     assert not lines(fine).any()
     assert lines(fine[..., 64:128, 64:128]).any()
 
@@ -136,10 +138,9 @@ def test_refuses_what_it_cannot_do() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", ["blank", "membrane"])
-def test_it_learns_lines_and_colours(start: str, tmp_path) -> None:
+def test_it_learns_lines_and_colours(tmp_path: Path) -> None:
     """Lines in the hole come nearer to the true ones than an untrained network's, and so does the picture."""
-    small = preset("smoke", start=start, baseline_scale=0.125, images=600, lr=2e-3)
+    small = preset("smoke", start="membrane", baseline_scale=0.125, images=320, lr=2e-3)
     held, holes = load_faces("toy", "train", 64, count=64), drawn_holes(64, 64)
     config = Config("structure-first", small)
     train(config, held, holes, tmp_path, backbone_weights="seed")

@@ -95,6 +95,14 @@ STARTED = (
 )
 """The same from the membrane; ours with the true map, with maps guessed in training and test, and without a map."""
 
+PRIOR_ARTS = (
+    RowPlan("structure-first", "Structure first", "structure-first", start="blank"),
+    RowPlan("similar-faces", "Similar faces", "similar-faces", start="blank"),
+    RowPlan("structure-first-membrane", "Structure first", "structure-first", start="membrane"),
+    RowPlan("similar-faces-membrane", "Similar faces", "similar-faces", start="membrane"),
+)
+"""The two kinds of prior art that the patent names and does not compare with; a table of their own."""
+
 ROWS = (*CLASSICAL, *PRINTED, *STARTED)
 """Rows of the comparison table."""
 
@@ -136,7 +144,17 @@ ABLATIONS = (
 )
 """The method, each row one option away from the default; three seeds of the default show the spread."""
 
-PLANS = {"table": ROWS, "ablations": ABLATIONS}
+WITHOUT_STYLES = (
+    RowPlan(
+        "plain-unet", "A plain U-Net of the same cost", "facial-style", merge="none",
+        options={"norm": "none", "width": 36},
+    ),
+    RowPlan("gated-conv-our-losses", "DF2's generator", "gated-conv-our-losses"),
+)  # fmt: skip
+"""The same start and losses around other networks: what is left of the gain without the patent's styles. At the preset
+``cpu`` the first costs as many operations as the default."""
+
+PLANS = {"table": ROWS, "ablations": (*ABLATIONS, *WITHOUT_STYLES), "prior-arts": PRIOR_ARTS}
 
 
 def methods_of(rows: Sequence[RowPlan]) -> list[Method]:

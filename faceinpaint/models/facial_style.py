@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceinpaint.errors import ConfigError
 from faceinpaint.models import Output, check_halvings
 from faceinpaint.models.region_affine import RegionAffine, region_affine
 from faceinpaint.options import Fusion, Heads, Norm, Other, Pooling, Reading, Statistics, StyleUps, check_word
@@ -408,7 +409,8 @@ class FacialStyle(nn.Module):
         mask_channel: the encoder sees the hole mask as a fourth channel (the patent does not say).
         pooling: styles averaged over "all" pixels of a region, hole included (the patent), or "valid" ones only.
         other: pixels outside all regions "pass", become "zero" (the letter), or form a region of their "own".
-        norm: "region" as in the patent, or "instance": the repair module without any affine (an ablation).
+        norm: "region" as in the patent; "instance": the repair module without any affine (an ablation); "none": neither
+            style network nor repair module, which leaves a plain U-Net (an ablation).
         mask_beta, statistics: see :class:`RegionNorm`. fusion, heads: see :class:`AdaptiveFusion`.
         from_start: the hole holds a start (:mod:`faceinpaint.models.start`): it is looked at, and the output is added
             to it, without tanh.
@@ -440,17 +442,17 @@ class FacialStyle(nn.Module):
         self.halvings = ENCODER_STRIDES[reading].count(2)
         self.columns = regions = n + 1 if other == "own" else n
         widths = (width, 2 * width, 4 * width, 8 * width, 8 * width)
-        self.style = StyleExtractNet(style_width or width, reading, style_ups)
+        self.style = None if norm == "none" else StyleExtractNet(style_width or width, reading, style_ups)
         self.encoder = Encoder(4 if mask_channel else 3, widths, reading)
         self.repair = nn.ModuleList(
             RegionRepair(
                 channels, regions, mask_beta=mask_beta, other=other, statistics=statistics,
                 affine=norm == "region", fusion=fusion, heads=heads,
             )
-            for channels in widths[:4]
+            for channels in widths[: 0 if norm == "none" else 4]
         )  # fmt: skip
         self.decoder = Decoder(widths, reading, bounded=not from_start)
-        if norm == "instance":
+        if self.style is not None and norm == "instance":
             self.style.requires_grad_(False)  # nothing uses its result; several devices would wait for its gradient
         for name, p in self.named_parameters():
             if p.dim() > 1 and not name.endswith(("bias", "bias_global", "alpha")):
@@ -469,7 +471,12 @@ class FacialStyle(nn.Module):
         Returns:
             (B, 256, n + 1): a column for each region, and the last for the whole face. With ``other="own"``
             (B, 256, n + 2): the last but one for the pixels outside all regions.
+
+        Raises:
+            ConfigError: it was built without a style network.
         """
+        if self.style is None:
+            raise ConfigError("this network has no styles: it was built with norm=none", "Use another")
         known = hole if self.pooling == "valid" else None
         return style_matrix(*style_pool(self.style(damaged), self._numbered(regions), self.columns, known))
 
@@ -494,10 +501,11 @@ class FacialStyle(nn.Module):
         """
         check_halvings(image, self.halvings, least=2)  # normalising an abstract feature of one pixel leaves nothing
         damaged_face = image if self.from_start else image * (1 - hole)
-        matrix = self.styles(damaged_face, hole, regions)
-        regions = self._numbered(regions)
-        damaged = damaged_regions(regions, hole, matrix.shape[2] - 1)
         skips, abstract = self.encoder(torch.cat([damaged_face, hole], dim=1) if self.mask_channel else damaged_face)
-        skips = [repair(s, matrix, regions, hole, damaged) for repair, s in zip(self.repair, skips, strict=True)]
+        if self.style is not None:
+            matrix = self.styles(damaged_face, hole, regions)
+            regions = self._numbered(regions)
+            damaged = damaged_regions(regions, hole, matrix.shape[2] - 1)
+            skips = [repair(s, matrix, regions, hole, damaged) for repair, s in zip(self.repair, skips, strict=True)]
         picture = self.decoder(abstract, skips)
         return Output(damaged_face + picture if self.from_start else picture)

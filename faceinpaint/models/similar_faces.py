@@ -101,6 +101,17 @@ class SimilarFaces(nn.Module):
             self.look.features.state_dict()[name].copy_(tensor)
         self._seen = ()
 
+    def cut(self, count: int) -> None:
+        """Forget all faces but the first ones.
+
+        Raises:
+            DataError: there are not more left than are averaged.
+        """
+        if count <= self.nearest:
+            raise DataError(f"{count} faces have no {self.nearest} similar ones", "Keep more, or a smaller `nearest`")
+        self.held[count:] = False
+        self._seen = ()
+
     def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None) -> Output:
         """Repair photographs.
 
@@ -131,10 +142,13 @@ class SimilarFaces(nn.Module):
 
         Returns:
             their weighted mean (B, 3, H, W) in [-1, 1], grey where there is none;
-            which they are, (B, k), nearest first;
+            which they are, (B, k), nearest first, -1 without a set;
             their distances (B, k): mean squared difference of features of length 1, infinite for none.
         """
         features, *thumbs = self._index()
+        if not len(features):
+            none = torch.full((len(shown), self.nearest), torch.inf, device=shown.device)
+            return torch.zeros_like(shown), torch.full_like(none, -1, dtype=torch.long), none
         small = F.interpolate(shown.float(), size=self.faces.shape[-2:], mode="area")
         query = self._features(small)
         known = F.adaptive_avg_pool2d(1 - hole.float(), (query.shape[2], query.shape[3]))
@@ -142,7 +156,7 @@ class SimilarFaces(nn.Module):
         # sum of known * (query - reference)^2 over channels and places; both have length 1 at each place
         alike = (known * query).flatten(1) @ features.flatten(1).T
         distance = (2 - 2 * alike).clamp(min=1e-6)
-        distance = torch.where(self.held & ~_itself(small, hole, thumbs), distance, torch.inf)
+        distance = torch.where(_itself(small, hole, thumbs), torch.inf, distance)
         near, which = distance.topk(self.nearest, largest=False)
         weight = torch.where(near.isinf(), 0, 1 / near)
         weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-6)
@@ -153,7 +167,7 @@ class SimilarFaces(nn.Module):
     def _index(self) -> tuple[Tensor, ...]:
         """Features of all faces, their thumbnails, and those of their mirror images; made once for a set."""
         if not self._seen or self._seen[0].device != self.faces.device:
-            parts = from_bytes(self.faces).split(64)
+            parts = from_bytes(self.faces[self.held]).split(64)  # the first ones: numbers stay
             made = (self._features, _thumbs, lambda part: _thumbs(part.flip(-1)))
             self._seen = tuple(torch.cat([make(part) for part in parts]) for make in made)
         return self._seen
