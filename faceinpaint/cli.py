@@ -155,7 +155,11 @@ def data_check(
 @app.command()
 def train(
     method: Annotated[
-        str, typer.Argument(help="facial-style, context-encoder, contextual-attention, gated-conv or parser.")
+        str,
+        typer.Argument(
+            help="facial-style, context-encoder, contextual-attention, gated-conv, parser or another "
+            "that is trained; a wrong name is answered with all."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run; the same one again goes on where it stopped.")],
     preset: PresetName = "smoke",
