@@ -154,13 +154,7 @@ def data_check(
 
 @app.command()
 def train(
-    method: Annotated[
-        str,
-        typer.Argument(
-            help="facial-style, context-encoder, contextual-attention, gated-conv, parser or another "
-            "that is trained; a wrong name is answered with all."
-        ),
-    ],
+    method: Annotated[str, typer.Argument(help="Such as facial-style, gated-conv or parser; a wrong name shows all.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; the same one again goes on where it stopped.")],
     preset: PresetName = "smoke",
     faces: Faces = "toy",

@@ -23,7 +23,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceinpaint.backbones import SqueezeNet, load_backbone
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.models import Output, check_halvings
 from faceinpaint.models.structure_first import EncoderDecoder
@@ -64,6 +63,8 @@ class SimilarFaces(nn.Module):
     def __init__(
         self, width: int = 64, *, size: int = 256, references: int = 2048, nearest: int = 5, from_start: bool = False
     ) -> None:
+        from faceinpaint.backbones import SqueezeNet  # here: who repairs with another method loads no such network
+
         super().__init__()
         if not 1 <= nearest < references:
             raise ConfigError(f"{nearest} faces cannot be the nearest of {references}", "Use more references")
@@ -72,7 +73,7 @@ class SimilarFaces(nn.Module):
         self.register_buffer("faces", torch.zeros(references, 3, side, side, dtype=torch.uint8))
         self.register_buffer("held", torch.zeros(references, dtype=torch.bool))
         self.look = SqueezeNet()
-        self.look.features = self.look.features[: SqueezeNet.layer_of[TAP] + 1]
+        self.look.features = nn.Sequential(*list(self.look.features)[: SqueezeNet.layer_of[TAP] + 1])
         self.look.requires_grad_(False)
         self.paint = EncoderDecoder(7, 3, width)  # picture, hole, mean of the similar faces
         self._seen: tuple[Tensor, ...] = ()
@@ -87,6 +88,8 @@ class SimilarFaces(nn.Module):
         Raises:
             DataError: there are not more faces than are averaged.
         """
+        from faceinpaint.backbones import load_backbone
+
         count = min(len(self.faces), len(faces))
         if count <= self.nearest:
             raise DataError(f"{count} faces have no {self.nearest} similar ones", "Give more, or a smaller `nearest`")
@@ -96,8 +99,9 @@ class SimilarFaces(nn.Module):
             taken = F.interpolate(taken.float(), size=(side, side), mode="area").round().byte()
         self.faces[:count] = taken.to(self.faces.device)
         self.held.zero_()[:count] = True
-        source = load_backbone(SqueezeNet.name, weights)
-        for name, tensor in source.features[: len(self.look.features)].state_dict().items():
+        source = load_backbone(self.look.name, weights)
+        cut = nn.Sequential(*list(source.features)[: len(self.look.features)])
+        for name, tensor in cut.state_dict().items():
             self.look.features.state_dict()[name].copy_(tensor)
         self._seen = ()
 
