@@ -107,6 +107,7 @@ def main() -> None:
     """Measure and write the record."""
     told = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     told.add_argument("run", help="weights of the patent's method")
+    told.add_argument("--local", help="weights of the same trained with fusion=local, without the global style")
     told.add_argument("--faces", default="toy")
     told.add_argument("--holes", default="drawn")
     told.add_argument("--count", type=int, default=500)
@@ -121,9 +122,15 @@ def main() -> None:
     faces = load_faces(given.faces, "test", size, count=given.count, cache=given.cache)
     holes = load_holes(given.holes, "test", size, count=given.count, cache=given.cache)
     holes = holes.subset(np.random.default_rng(0).permutation(len(holes)))  # masks are sorted by size
+    found = measure(generator, faces, holes)
+    if given.local:
+        other, how, _ = load_generator(given.local)
+        if how.options.get("fusion") != "local":
+            told.error(f"{given.local} was not trained with fusion=local")
+        found["trained_local"] = measure(other, faces, holes)["seams"]["learned"]
     record = {
         "kind": "claims", "version": 1, "size": size, "pairs": len(faces), "faces": faces.source,
-        "holes": holes.source, "training": about, **measure(generator, faces, holes),
+        "holes": holes.source, "training": about, **found,
         **stamp(time.monotonic() - began),
     }  # fmt: skip
     write_json(given.out, record)
