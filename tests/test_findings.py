@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from test_table import record as made_up
+from made import record as made_up
 
 from faceinpaint.comparison import findings
 from faceinpaint.comparison.findings import ORACLE, ORACLE_STARTED

@@ -19,8 +19,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from made import record as made_up
 from PIL import Image
-from test_table import record as made_up
 
 from faceinpaint import regions, show
 from faceinpaint.comparison.records import Record, Region, Summary
