@@ -483,3 +483,14 @@ def test_a_picture_is_no_mask(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         with pytest.raises(DataError, match="a picture of many colours, not a mask"):
             load_hole(tmp_path / name)
+
+
+def test_a_hole_saved_inverted_is_the_same_hole(tmp_path: Path) -> None:
+    white = np.zeros((32, 32), np.uint8)
+    white[::2, 5:20] = 255  # halved, each pixel between 5 and 20 is half hole
+    for name, value in (("white", white), ("black", 255 - white)):
+        Image.fromarray(value).save(tmp_path / f"{name}.png")
+    one = load_hole(tmp_path / "white.png", 16)
+    other = load_hole(tmp_path / "black.png", 16, white_is_hole=False)
+    assert np.array_equal(one, other)
+    assert one[:, 3:9].all()

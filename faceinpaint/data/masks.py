@@ -198,7 +198,7 @@ def _drawn_set(holes: list[np.ndarray], numbers: Sequence[int], split: str, seed
 def load_hole(path: str | Path, size: int | None = None, *, white_is_hole: bool = True) -> np.ndarray:
     """One hole mask from a picture file.
 
-    Resized by area to ``size`` if given, then a pixel is white from grey 128 upwards. A hole painted with a brush of
+    Resized by area to ``size`` if given; a pixel that is half hole counts as hole, in either polarity. A hole painted with a brush of
     one colour on black or white is one, too.
 
     Args:
@@ -224,7 +224,7 @@ def read_hole(path: Path, size: int | None, white_is_hole: bool) -> tuple[np.nda
         raise DataError(f"its pixels are {picture.mode}, not 8-bit grey", "Save it in black and white", path)
     brushed = None if picture.mode in ("1", "L", "LA") else _brushed(np.asarray(picture.convert("RGB")), path)
     if brushed is not None:
-        value = brushed if white_is_hole else 255 - brushed  # the brush is the hole, whatever it was painted on
+        value = brushed  # the brush is the hole, whatever it was painted on
     else:
         value = np.asarray(picture.convert("L"))
         # A mask of 0 and 1 instead of 0 and 255 would come out all black.
@@ -232,13 +232,14 @@ def read_hole(path: Path, size: int | None, white_is_hole: bool) -> tuple[np.nda
             raise DataError(
                 f"the mask has no white, its brightest pixel is {value.max()}", "Use 0 and 255, not 0 and 1", path
             )
+        value = value if white_is_hole else 255 - value  # before it is resized: halves are hole in either polarity
     between = float(np.mean((value > 0) & (value < 255)))
     if size is not None and value.shape != (size, size):
         height, width = value.shape
         if width != height:
             raise DataError(f"the mask has {width} x {height} pixels, not square", "Crop it to a square", path)
         value = np.asarray(Image.fromarray(value).resize((size, size), Image.Resampling.BOX))
-    hole = ((value >= 128) == white_is_hole).astype(np.uint8)
+    hole = (value >= 128).astype(np.uint8)
     if not hole.any():
         raise DataError("there is no hole in it", "Check the polarity of the file", path)
     if hole.all():
