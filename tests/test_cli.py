@@ -188,6 +188,44 @@ def test_preparing_and_checking_as_in_the_examples(call: Call, tmp_path: Path) -
     assert "holes-test-256" in result.out
 
 
+def test_commands_on_real_faces_share_one_cache_and_say_that_holes_are_drawn(
+    call: Call, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    make_folders(tmp_path)
+
+    def said() -> int:
+        lines = caplog.messages.count("Holes are drawn. For those of a folder, name it: --holes FOLDER")
+        caplog.clear()
+        return lines
+
+    plan = ["--faces", "CelebAMask-HQ", "--cache", "kept", *tiny()]
+    result = call("reproduce", "--only", "mean-fill", *plan, "--out", "out/table")
+    assert result.code == 0, result
+    assert said() == 1
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*.npy")}
+    assert {path.parent.name for path in made} == {"faces-train-32", "faces-test-32"}
+    result = call("train", "facial-style", *plan, *tiny("facial-style"), "--out", "runs/ours")
+    assert result.code == 0, result
+    assert said() == 1
+    result = call("evaluate", "runs/ours", "--faces", "CelebAMask-HQ", "--cache", "kept", "--out", "out/ours.json")
+    assert result.code == 0, result
+    assert said() == 1
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*.npy")} == made
+    assert not [path for path in tmp_path.rglob("*.npy") if path not in made]
+    own = ["--holes", "irregular-masks", "--pairs", "absent.csv"]
+    assert "absent.csv" in call("evaluate", "runs/ours", *plan[:4], *own, "--out", "out/own.json").err
+    assert said() == 0
+
+
+def test_a_missing_inception_file_is_refused_before_anything_is_measured(call: Call, tmp_path: Path) -> None:
+    make_folders(tmp_path)
+    for command in ("evaluate mean-fill --out out/row.json", "reproduce --out out/table"):
+        result = call(*command.split(), "--faces", "CelebAMask-HQ", "--inception", "nofile")
+        assert result.code == 2, result
+        assert "Error: nofile: there is no Inception file." in result.err
+        assert not [path for path in tmp_path.rglob("*") if path.suffix in (".npy", ".json", ".safetensors")], command
+
+
 @pytest.fixture
 def trained(call: Call, tmp_path: Path) -> Path:
     """The run of the example of `train`, at a tiny scale."""

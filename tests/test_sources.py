@@ -10,7 +10,7 @@ from made import colours
 from PIL import Image
 
 from faceinpaint.data.celebahq import prepare
-from faceinpaint.data.sources import load_faces
+from faceinpaint.data.sources import load_faces, load_holes
 from faceinpaint.errors import ConfigError, DataError
 
 # ------------------------------------------------------------------------------------------- the source
@@ -78,3 +78,31 @@ def test_a_class_order_that_contradicts_the_cache_is_refused(tmp_path):
 def test_load_from_nowhere(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         load_faces(tmp_path / "nowhere", "train", 16, cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize(("named", "meant"), [(".", "raw"), ("raw/train/images", "raw/train"), ("raw/other", "raw")])
+def test_one_folder_too_high_or_too_low_is_told_the_right_one(named, meant, tmp_path):
+    raw = flat_folder(tmp_path / "raw")
+    (raw / "other").mkdir()
+    with pytest.raises(DataError, match="no pictures were found there") as caught:
+        load_faces(tmp_path / named, "train", 32, cache=tmp_path / "cache")
+    assert caught.value.path == tmp_path / named
+    assert caught.value.remedy == f"They are in {(tmp_path / meant).resolve()}: name that"
+
+
+def test_one_folder_too_high_is_told_where_holes_are(tmp_path):
+    for i in range(2):
+        (tmp_path / "masks" / "train").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save(tmp_path / "masks" / "train" / f"{i}.png")
+    (tmp_path / "up").mkdir()
+    (tmp_path / "masks").rename(tmp_path / "up" / "masks")
+    with pytest.raises(DataError, match="no pictures were found there") as caught:
+        load_holes(tmp_path / "up", "train", 32, cache=tmp_path / "cache")
+    assert caught.value.remedy == f"They are in {tmp_path / 'up' / 'masks'}: name that"
+    assert len(load_holes(tmp_path / "up" / "masks", "train", 32, cache=tmp_path / "cache")) == 2
+
+
+def test_where_no_pictures_are_near_the_layout_is_named(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"data/README\.md"):
+        load_faces(tmp_path / "a" / "b", "train", 32, cache=tmp_path / "cache")
