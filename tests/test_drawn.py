@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from faceinpaint import show
+from faceinpaint.errors import DataError
 from faceinpaint.presets import preset
 from faceinpaint.training.run import Config, load_generator
 
@@ -24,11 +26,19 @@ def test_every_network_can_be_built_and_is_small(name):
 @pytest.mark.slow
 def test_a_network_is_trained_stored_in_half_precision_and_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr(drawn, "preset", lambda _, **settings: preset("smoke", **settings))
-    folder = drawn.make("context-encoder", 32, tmp_path / "work", tmp_path / "out")
+    folder = drawn.make("context-encoder", tmp_path / "work", tmp_path / "out", 64)
     network, config, about = load_generator(folder)
     assert config.method == "context-encoder"
     assert config.preset.start == "blank"
-    assert about["images"] == 32
+    assert about["images"] == 64
     assert about["stored"] == "float16"
     assert (folder / "generator.safetensors").stat().st_size < drawn.LARGEST
     assert not network.training
+    shown = show.samples(folder, rows=3)
+    assert shown.body.count("<img") == 3 * (2 + len(drawn.PICTURED))
+    assert "after 64" in shown.body
+
+
+def test_sample_pictures_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(DataError, match="sample pictures cannot be read"):
+        show.samples(tmp_path)

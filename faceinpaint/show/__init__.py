@@ -14,7 +14,7 @@ from __future__ import annotations
 from faceinpaint.show.figure import LINE_COLOURS, LINE_STYLES, MARKERS, OTHER_AND_REGIONS, Figure, pixels
 from faceinpaint.show.listing import COLUMNS, Source, source
 from faceinpaint.show.moving import explore, frames, paint
-from faceinpaint.show.pictures import compare, damage, faces, hole, overlay, regions, with_hole
+from faceinpaint.show.pictures import compare, damage, faces, hole, overlay, regions, samples, with_hole
 from faceinpaint.show.plots import (
     WIDTH,
     bars,
@@ -59,6 +59,7 @@ __all__ = [
     "region_axis",
     "region_errors",
     "regions",
+    "samples",
     "source",
     "style_distances",
     "style_matrix",

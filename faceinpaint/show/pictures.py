@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from faceinpaint.errors import DataError
 from faceinpaint.regions import REGION_COLOURS, damaged_regions
@@ -38,6 +41,30 @@ def faces(
     if alt is None:
         alt = f"{len(flat)} pictures" + (f": {_and(list(titles))}" if titles else "")
     return Figure(_grid(cells, columns, fold=rows is None), alt, caption)
+
+
+def samples(folder: str | Path, *, rows: int = 2, caption: str = "") -> Figure:
+    """What a network drew while it was trained: faces, damaged, and repaired at several moments.
+
+    Args:
+        folder: with ``samples.png`` and ``log.json``, as ``tools/drawn.py`` leaves them.
+        rows: how many of the four faces.
+
+    Raises:
+        DataError: one of the files is missing or damaged.
+    """
+    folder = Path(folder)
+    try:
+        seen = [int(n) for n in json.loads((folder / "log.json").read_text(encoding="utf-8"))["pictured"]]
+        with Image.open(folder / "samples.png") as file:
+            whole = np.asarray(file.convert("RGB"))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"its sample pictures cannot be read ({error})", "Train again", folder) from None
+    columns = np.split(whole, 2 + len(seen), axis=1)
+    faces_ = [np.split(column, 4)[:rows] for column in columns]
+    titles = ["true", "damaged", *(f"after {n:,}" for n in seen)]
+    text = "Faces of the training: true, damaged, and repaired after " + _and([f"{n:,}" for n in seen]) + " pictures."
+    return faces([list(row) for row in zip(*faces_, strict=True)], titles, alt=text, caption=caption)
 
 
 def _is_rows(pictures: Sequence[Any]) -> bool:
