@@ -35,9 +35,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "facial-style": {
         "images": 12_000, "lr": 1e-3, "reading": "R1", "width": 6, "style_width": 8, "critic_width": 8,
     },
-    "context-encoder": {"images": 32_000, "batch": 16, "lr": 2e-3, "baseline_scale": 0.125},
-    "gated-conv": {"images": 6_000, "lr": 1e-3},
-    "contextual-attention": {"images": 6_000, "lr": 1e-3},
+    "context-encoder": {"images": 24_000, "batch": 16, "lr": 2e-3, "baseline_scale": 0.125},
+    "gated-conv": {"images": 4_000, "lr": 1e-3},
+    "contextual-attention": {"images": 4_000, "lr": 1e-3},
 }  # fmt: skip
 """Settings of each, beside those of the preset ``cpu``: as printed, so from a blank hole, and small."""
 
