@@ -6,13 +6,14 @@
 # make bench       speed and memory against the obvious alternatives, as ratios; leaves a record
 # make audit       known weaknesses of the pinned dependencies, asked of the Python package index
 # make book        the rendered book in _build/html
+# make drawn       the small networks of the chapters, trained on drawn faces; half an hour
 
 PYTHON ?= python3
 BIN := .venv/bin
 PRESET ?= smoke
 OUT ?= out/$(PRESET)
 
-.PHONY: reproduce lint test tests soak coverage bench audit book clean
+.PHONY: reproduce lint test tests soak coverage bench audit book drawn clean
 
 reproduce: .venv/ready
 	$(BIN)/faceinpaint reproduce --preset $(PRESET) --out $(OUT)
@@ -44,6 +45,9 @@ audit: .venv/ready
 
 book: .venv/ready
 	$(BIN)/python book/build.py --out _build
+
+drawn: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python tools/drawn.py
 
 .venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 15), "Python 3.11 to 3.14 is needed: make PYTHON=python3.12"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -21,6 +22,21 @@ def test_every_network_can_be_built_and_is_small(name):
     settings = preset("cpu", **{"start": "blank"} | drawn.NETWORKS[name])
     numbers = sum(tensor.numel() for tensor in Config(name, settings).generator().state_dict().values())
     assert 2 * numbers < drawn.LARGEST
+
+
+@pytest.mark.parametrize("name", drawn.NETWORKS)
+def test_the_networks_of_the_chapters_are_kept_with_their_losses(name):
+    folder = drawn.OUT / name
+    _, config, about = load_generator(folder)
+    assert about["images"] == config.preset.images == drawn.NETWORKS[name]["images"]
+    assert about["data"]["faces"].startswith("drawn faces")
+    assert (folder / "generator.safetensors").stat().st_size < drawn.LARGEST
+    kept = json.loads((folder / "log.json").read_text(encoding="utf-8"))
+    assert kept["pictured"] == sorted(kept["pictured"])
+    assert kept["pictured"][-1] == about["images"]
+    term = "hole" if name == "contextual-attention" else "reconstruction"
+    losses = [row[term] for row in kept["log"]]
+    assert sum(losses[-20:]) < sum(losses[:20])
 
 
 @pytest.mark.slow
