@@ -198,8 +198,8 @@ def _drawn_set(holes: list[np.ndarray], numbers: Sequence[int], split: str, seed
 def load_hole(path: str | Path, size: int | None = None, *, white_is_hole: bool = True) -> np.ndarray:
     """One hole mask from a picture file.
 
-    Resized by area to ``size`` if given; a pixel that is half hole counts as hole, in either polarity. A hole painted with a
-    brush of one colour on black or white is one, too.
+    Resized by area to ``size`` if given; a pixel that is half hole counts as hole, in either polarity. A hole painted
+    with a brush of one colour on black or white is one, too.
 
     Args:
         size: side of the square result; None keeps the file's own width and height.
