@@ -37,7 +37,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
     "context-encoder": {"images": 24_000, "batch": 16, "lr": 2e-3, "baseline_scale": 0.125},
     "gated-conv": {"images": 4_000, "lr": 1e-3},
-    "contextual-attention": {"images": 4_000, "lr": 1e-3},
+    "contextual-attention": {"images": 3_000, "lr": 1e-3},
 }  # fmt: skip
 """Settings of each, beside those of the preset ``cpu``: as printed, so from a blank hole, and small."""
 
