@@ -176,6 +176,29 @@ def test_chapters_run_with_other_parameters(tmp_path, monkeypatch):
     assert "All damage found" in json.dumps(cells)
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    """One folder for all that chapters prepare."""
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("page", ["style_matrix", "adaptive_fusion", "metrics", "reliability", "repair"])
+def test_chapters_hold_on_real_faces_and_leave_nothing_but_one_cache(page, kept, realdata, tmp_path, monkeypatch):
+    monkeypatch.setenv("FACEINPAINT_CACHE", str(kept))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "left"))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "of-torch"))
+    (tmp_path / "left").mkdir()
+    parameters = {"PRESET": "smoke", "FACES": str(realdata / "celebamask-hq-256")}
+    assert chapters.run(BOOK / f"{page}.md", tmp_path / "folder.ipynb", "a key", parameters, 1)
+    made = sorted(path.name for path in kept.iterdir())
+    assert made
+    parameters["FACES"] = str(kept)  # what is prepared may be named in the folder's place
+    assert chapters.run(BOOK / f"{page}.md", tmp_path / "cache.ipynb", "a key", parameters, 1)
+    assert sorted(path.name for path in kept.iterdir()) == made
+    assert list((tmp_path / "left").iterdir()) == []
+
+
 @pytest.mark.slow
 def test_a_failing_cell_is_named(tmp_path):
     page = tmp_path / "page.md"
