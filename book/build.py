@@ -202,6 +202,10 @@ def main() -> None:
         not given.verbose,
     )
     print(page)
+    print(
+        "The page that repairs faces needs a server: "
+        f"python3 -m http.server --directory {page.parent} 8000, then open http://localhost:8000/book/repair.html",
+    )
 
 
 if __name__ == "__main__":

@@ -249,7 +249,10 @@ def test_colour_under_full_transparency_is_nobodys(runs: Path) -> None:
     for hidden in ((0, 255, 0), (0, 0, 0)):
         cut_out[:, :30, :3] = hidden
         results.append(inpaint(cut_out, hole, weights=runs / "ours", boxes="whole"))
-    assert np.array_equal(results[0][hole == 1], results[1][hole == 1])
+        outside = inpaint(cut_out, hole, weights=runs / "ours", boxes=[(60, 60, 9, 9)], outside="classical")
+        results.append(outside)
+    for one, other in (results[::2], results[1::2]):
+        assert np.array_equal(one[hole == 1], other[hole == 1])
 
 
 def test_several_faces_are_each_repaired_alone(runs: Path) -> None:
@@ -631,6 +634,42 @@ def test_the_reference_figures_of_a_real_photograph(monkeypatch: pytest.MonkeyPa
         assert now["face"] == pytest.approx(case["face"], abs=2), name
         assert now["psnr"] == pytest.approx(case["psnr"], abs=record["tolerance"]["psnr"]), name
         assert now["ssim"] == pytest.approx(case["ssim"], abs=record["tolerance"]["ssim"]), name
+
+
+def test_a_face_of_which_nothing_is_left_is_refused_with_what_to_type() -> None:
+    photo, tool = data.astronaut()[:300, 40:400], Repairer.load()
+    rows, columns = np.mgrid[:300, :360]
+    for half_height, half_width in ((110, 85), (130, 110)):  # the face with hair, and more
+        hole = ((rows - 110) / half_height) ** 2 + ((columns - 180) / half_width) ** 2 <= 1
+        with pytest.raises(DataError, match=r"no face was found.*--box x,y,width,height.*--outside classical"):
+            tool.repair(photo, hole)
+        done = tool.repair(photo, hole, outside="classical")
+        assert done.faces == ()
+        assert done.classical == hole.sum()
+        assert np.array_equal(done.pixels[~hole], photo[~hole])
+
+
+def test_the_face_of_a_group_that_the_hole_touches_is_repaired_and_no_other() -> None:
+    face = np.asarray(Image.fromarray(data.astronaut()[:260, 90:350]).resize((110, 110)))
+    photo = np.full((220, 450, 3), 190, np.uint8)
+    corners = ((8, 12), (60, 118), (8, 224), (60, 335))
+    for top, left in corners:
+        photo[top : top + 110, left : left + 110] = face
+    tool = Repairer.load()
+    for top, left in corners:
+        hole = np.zeros((220, 450), bool)
+        hole[top + 58 : top + 68, left + 42 : left + 62] = True  # the mouth
+        (found,) = tool.repair(photo, hole).faces
+        assert np.hypot(found.frame.x - left - 53, found.frame.y - top - 47) < 10
+        assert 55 < found.frame.side < 95
+
+
+def test_a_face_at_the_edge_of_the_photograph_is_framed_beyond_it() -> None:
+    photo, hole = data.astronaut()[:260, 80:220], np.zeros((260, 140), bool)
+    hole[98:118, 106:138] = True
+    (found,) = Repairer.load().repair(photo, hole).faces
+    assert np.hypot(found.frame.x - 145, found.frame.y - 107) < 25
+    assert abs(found.frame.tilt) < 12
 
 
 def test_the_measures_of_the_reference_figures() -> None:

@@ -1,12 +1,13 @@
 """How surely faces are found in photographs with holes -> data/results/find_faces.json.
 
-Test faces lie in a larger picture, each with a hole of every size; and there are pictures without any face, with holes.
-What is measured is what `faceinpaint inpaint` would repair, with the weights that come with the repository: the
-detector and the parser's second opinion. Right is a frame whose centre is less than a sixth of its side from the
-true one's (a quarter of the face's width), whose side is within a third, and whose tilt within 20 degrees. Wrong is
-another frame that is taken; the rest is refused, which costs a word and no picture. Only figures leave this script.
+Test faces lie in a larger picture, each with a hole of up to half of it and with a larger one; and there are pictures
+without any face, with holes. What is measured is what `faceinpaint inpaint` would repair, with the weights that come
+with the repository: the detector and the parser's second opinion. Right is a frame whose centre is less than a sixth of
+its side from the true one's (a quarter of the face's width), whose side is within a third, and whose tilt within 20
+degrees. Wrong is another frame that is taken; the rest is refused, which costs a word and no picture. Only figures
+leave this script; with --kept, what detector and parser see is kept in a file, and judged again from there.
 
-    python tools/find_faces.py --faces CelebAMask-HQ --holes irregular-masks [--count 100]
+    python tools/find_faces.py --faces CelebAMask-HQ --holes irregular-masks [--count 100] [--kept seen.npz]
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import skimage.data
@@ -30,7 +33,8 @@ from faceinpaint.data.sources import load_faces, load_holes  # noqa: E402
 from faceinpaint.files import write_json  # noqa: E402
 from faceinpaint.provenance import commit, versions  # noqa: E402
 from faceinpaint.repair import trained  # noqa: E402
-from faceinpaint.repair.framing import Frame  # noqa: E402
+from faceinpaint.repair.doubt import doubt  # noqa: E402
+from faceinpaint.repair.framing import Frame, find_faces  # noqa: E402
 from faceinpaint.repair.photograph import Repairer  # noqa: E402
 
 RECORD = ROOT / "data" / "results" / "find_faces.json"
@@ -39,31 +43,87 @@ RECORD = ROOT / "data" / "results" / "find_faces.json"
 RIGHT = {"place": 1 / 6, "side": 4 / 3, "tilt": 20.0}
 """How far a right frame may be from the true one: in its sides, as a factor, in degrees."""
 
-SIDE = 512
-"""Of the larger picture, in pixels."""
+SIDE = 360
+"""Of the larger picture, and of one without a face, in pixels."""
+
+UP_TO_HALF, ABOVE = "up to half missing", "more than half missing"
+
+NONE = "no face"
 
 FACELESS = ("brick", "chelsea", "coffee", "coins", "grass", "gravel", "hubble_deep_field", "ihc", "moon",
             "motorcycle_left", "page", "retina", "rocket", "text")  # fmt: skip
 """Pictures of scikit-image that show no face of a person; a cat is among them."""
 
 
-def measure(tool: Repairer, faces: FaceSet, holes: HoleSet, rng: np.random.Generator) -> dict[str, dict[str, int]]:
-    """Right, wrong and refused by bin of the hole: each face once in each."""
-    counts = {name: {"right": 0, "wrong": 0, "refused": 0} for name in BIN_NAMES}
+class Seen(NamedTuple):
+    """A frame that the detector gives, and what the parser makes of it.
+
+    Attributes:
+        number: of the picture. group: :data:`UP_TO_HALF`, :data:`ABOVE` or :data:`NONE`.
+        right: whether it is where the face is.
+        regions, hole: the parser's map and the hole, as :func:`faceinpaint.repair.doubt.doubt` takes them.
+    """
+
+    number: int
+    group: str
+    right: bool
+    regions: np.ndarray
+    hole: np.ndarray
+
+
+def pictures(
+    faces: FaceSet, holes: HoleSet, faceless: int, rng: np.random.Generator
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, Frame | None]]:
+    """Group, photograph, hole and the true frame: each face twice, and pictures without one."""
     bins = np.array([bin_of(float(hole.mean())) for hole in holes.holes])
-    for face in faces.images:
-        size = int(rng.integers(160, 360))
+    last = len(BIN_NAMES) - 1
+    for i, face in enumerate(faces.images):
+        size = int(rng.integers(SIDE // 3, 2 * SIDE // 3))
         top, left = rng.integers(0, SIDE - size, 2)
-        for number, name in enumerate(BIN_NAMES):
+        for number, group in ((i % last, UP_TO_HALF), (last, ABOVE)):
             hole = holes.holes[rng.choice(np.flatnonzero(bins == number))]
             photo = np.full((SIDE, SIDE, 3), rng.integers(60, 200, 3), np.uint8)
             mask = np.zeros((SIDE, SIDE), bool)
             place = slice(top, top + size), slice(left, left + size)
             photo[place] = Image.fromarray(face).resize((size, size), Image.Resampling.LANCZOS)
             mask[place] = np.asarray(Image.fromarray(hole * 255).resize((size, size))) > 127
-            found = tool.repair(photo, mask, outside="classical").faces
-            true = Frame.on_pixels(left + size / 2, top + size / 2, size)
-            counts[name]["right" if any(near(f.frame, true) for f in found) else "wrong" if found else "refused"] += 1
+            yield group, photo, mask, Frame.on_pixels(left + size / 2, top + size / 2, size)
+    folder = Path(skimage.data.__file__).parent
+    for number in range(faceless):
+        path = next(folder.glob(f"{FACELESS[number % len(FACELESS)]}.*"))
+        picture = Image.open(path).convert("RGB")
+        side = int(rng.integers(min(128, *picture.size), min(picture.size) + 1))
+        left, top = (int(rng.integers(0, length - side + 1)) for length in picture.size)
+        photo = np.asarray(picture.crop((left, top, left + side, top + side)).resize((SIDE, SIDE)))
+        mask = np.asarray(Image.fromarray(holes.holes[rng.integers(len(holes))] * 255).resize((SIDE, SIDE))) > 127
+        yield NONE, photo, mask, None
+
+
+def look(
+    tool: Repairer, shown: Iterator[tuple[str, np.ndarray, np.ndarray, Frame | None]]
+) -> tuple[list[str], list[Seen]]:
+    """The group of each picture, and all that detector and parser see."""
+    groups, seen = [], []
+    for number, (group, photo, mask, true) in enumerate(shown):
+        groups.append(group)
+        colours = np.where(mask[..., None], 0, photo).astype(np.float32)
+        for box in find_faces(colours.astype(np.uint8), mask):
+            frame = Frame.around(box)
+            seen.append(Seen(number, group, true is not None and near(frame, true), *tool.guess(colours, mask, frame)))
+        print(f"\r{number + 1}", end="", file=sys.stderr, flush=True)
+    return groups, seen
+
+
+def counted(groups: list[str], seen: list[Seen]) -> dict[str, dict[str, int]]:
+    """Right, wrong and refused by group: what the parser does not doubt is taken."""
+    counts = {group: {"right": 0, "wrong": 0, "refused": 0} for group in sorted(set(groups))}
+    taken: dict[int, list[bool]] = {}
+    for one in seen:
+        if doubt(one.regions, one.hole) is None:
+            taken.setdefault(one.number, []).append(one.right)
+    for number, group in enumerate(groups):
+        found = taken.get(number, [])
+        counts[group]["right" if any(found) else "wrong" if found else "refused"] += 1
     return counts
 
 
@@ -74,18 +134,17 @@ def near(frame: Frame, true: Frame) -> bool:
     return bool(apart <= RIGHT["place"] and wider <= RIGHT["side"] and abs(frame.tilt - true.tilt) <= RIGHT["tilt"])
 
 
-def without(tool: Repairer, holes: HoleSet, count: int, rng: np.random.Generator) -> int:
-    """In how many of so many pictures without a face one was taken to be there."""
-    folder, taken = Path(skimage.data.__file__).parent, 0
-    for number in range(count):
-        path = next(folder.glob(f"{FACELESS[number % len(FACELESS)]}.*"))
-        picture = Image.open(path).convert("RGB")
-        side = int(rng.integers(min(128, *picture.size), min(picture.size) + 1))
-        left, top = (int(rng.integers(0, length - side + 1)) for length in picture.size)
-        photo = np.asarray(picture.crop((left, top, left + side, top + side)).resize((384, 384)))
-        hole = Image.fromarray(holes.holes[rng.integers(len(holes))] * 255).resize((384, 384))
-        taken += bool(tool.repair(photo, np.asarray(hole) > 127, outside="classical").faces)
-    return taken
+def kept(path: Path) -> tuple[list[str], list[Seen]]:
+    """What :func:`keep` wrote."""
+    with np.load(path) as file:
+        parts = [file[name] for name in ("number", "group", "right", "regions", "hole")]
+        seen = [Seen(int(n), str(g), bool(r), m, h) for n, g, r, m, h in zip(*parts, strict=True)]
+        return [str(group) for group in file["groups"]], seen
+
+
+def keep(path: Path, groups: list[str], seen: list[Seen]) -> None:
+    """Write what was seen."""
+    np.savez_compressed(path, groups=groups, **{name: [getattr(s, name) for s in seen] for name in Seen._fields})
 
 
 def main() -> None:
@@ -95,20 +154,25 @@ def main() -> None:
     parser.add_argument("--holes", required=True)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--faceless", type=int, default=200)
+    parser.add_argument("--kept", type=Path)
     given = parser.parse_args()
     entry, tool, rng = trained.find().entry, Repairer.load(), np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as cache:
         faces = load_faces(given.faces, "test", 256, count=given.count, cache=Path(cache))
         holes = load_holes(given.holes, "test", 256, cache=Path(cache))
+        if given.kept and given.kept.exists():
+            groups, seen = kept(given.kept)
+        else:
+            groups, seen = look(tool, pictures(faces, holes, given.faceless, rng))
+            if given.kept:
+                keep(given.kept, groups, seen)
         record = {
             "kind": "faces found",
             "weights": asdict(entry) if entry else None,
             "faces": faces.source,
             "holes": holes.source,
-            "count": len(faces),
             "right": RIGHT,
-            "bins": measure(tool, faces, holes, rng),
-            "faceless": {"count": given.faceless, "taken": without(tool, holes, given.faceless, rng)},
+            "groups": counted(groups, seen),
             "versions": versions(),
             "commit": commit(),
         }

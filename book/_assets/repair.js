@@ -6,6 +6,8 @@ const STATIC = new URL("./", import.meta.url);
 const FILES = new URL("repair/", STATIC);
 const ROOT = document.getElementById("repair");
 const VIEW = 512; // pixels of the canvas that is painted on, whatever the size of the networks
+const GRID = 512; // cells along each side of what is painted over a picture of the reader's
+const SMALL = 640; // pixels of the longer side in which the detector looks for a face
 const UNDO = 50; // strokes that can be taken back
 
 // Where eyes and mouth of an aligned CelebA-HQ face stand, as shares of the side: the quarter of the frame between the
@@ -44,12 +46,13 @@ const TEMPLATE = `
     </div>
     <div class="fr-tools" data-part="frame" hidden>
       <p>Bring the eyes into the two ovals and the mouth into the third: so the faces stood that the networks learned
-        from.</p>
-      <label class="fr-slider"><span>Larger</span><input type="range" min="0" max="100" value="0" data-part="zoom"></label>
+        from. A detector tries it first; move the frame if it went wrong.</p>
+      <label class="fr-slider"><span>Larger</span><input type="range" min="0" max="100" step="any" value="0" data-part="zoom"></label>
       <label class="fr-slider"><span>Across</span><input type="range" min="0" max="100" step="0.5" data-part="across"></label>
       <label class="fr-slider"><span>Down</span><input type="range" min="0" max="100" step="0.5" data-part="down"></label>
-      <label class="fr-slider"><span>Turn</span><input type="range" min="-45" max="45" value="0" data-part="turn"></label>
-      <p class="fr-row"><button type="button" class="fr-main" data-part="use">Use this part</button></p>
+      <label class="fr-slider"><span>Turn</span><input type="range" min="-180" max="180" value="0" data-part="turn"></label>
+      <p class="fr-row"><button type="button" class="fr-main" data-part="use">Use this part</button>
+        <button type="button" data-part="find">Find the face</button></p>
       <p class="fr-note">The picture can also be dragged, and made larger or smaller with the mouse wheel.</p>
     </div>
   </div>
@@ -86,16 +89,19 @@ const TEMPLATE = `
 
 const $ = {}; // the parts of the template by name
 let about; // about.json
-let size; // side of a picture in pixels
-let picture; // ImageData, size x size: the face to be repaired
-let hole; // Uint8Array, size x size: 1 = hole
+let size; // side in pixels of what the networks see
+let grid; // side of what is painted, in cells
+let picture; // ImageData that is painted on, grid x grid
+let place; // where that lies in the whole picture: {x, y, side, tilt}
+let hole; // Uint8Array, grid x grid: 1 = hole
 let strokes = []; // holes before each stroke, for undo
 let cursor; // {x, y} of the brush in pixels of the picture
 let pen = null; // hole before the stroke that is being drawn, if one is
-let own = null; // a picture of the reader's: {levels, x, y, zoom, turn}, x and y in pixels of the file
+let own = null; // a picture of the reader's: {whole, levels, x, y, zoom, turn}, x and y in pixels of the file
+let sent = null; // the whole picture that the worker holds
 let framing = false;
 let worker = null;
-let ready = false; // the networks are loaded
+let loaded = {}; // what the worker has: "finder", "networks"
 let busy = false;
 let shown = null; // what the last repair gave
 
@@ -110,12 +116,14 @@ function say(text, isError = false) {
 
 // --- the picture ----------------------------------------------------------------------------------------------------
 
-function take(image) {
+function take(image, frame) {
   picture = image;
-  hole = new Uint8Array(size * size);
+  grid = image.width;
+  place = frame;
+  hole = new Uint8Array(grid * grid);
   strokes = [];
   pen = null;
-  cursor = { x: size / 2, y: size / 2 };
+  cursor = { x: grid / 2, y: grid / 2 };
   framing = false;
   $.result.hidden = true;
   layout();
@@ -127,7 +135,7 @@ async function takeDrawn(button) {
   const context = canvasOf(size).getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0, size, size);
   own = null;
-  take(context.getImageData(0, 0, size, size));
+  take(context.getImageData(0, 0, size, size), { x: size / 2, y: size / 2, side: size, tilt: 0 });
   press(button);
   say("");
 }
@@ -144,13 +152,13 @@ async function takeFile(file) {
   } catch {
     return say("This browser cannot read that file as a picture. Choose a PNG, JPEG or WebP.", true);
   }
-  // Halves of halves, so that a large photograph is averaged and not sampled as it shrinks.
-  const levels = [canvasOf(bitmap.width, bitmap.height)];
+  const { width, height } = bitmap;
+  const [whole, levels] = [pixelsOf(bitmap), [canvasOf(...within(bitmap, 2048))]];
   const first = levels[0].getContext("2d");
-  first.fillStyle = "#808080"; // under what is transparent
-  first.fillRect(0, 0, bitmap.width, bitmap.height);
-  first.drawImage(bitmap, 0, 0);
+  first.imageSmoothingQuality = "high";
+  first.drawImage(bitmap, 0, 0, levels[0].width, levels[0].height);
   bitmap.close();
+  // Halves of halves, so that a large photograph is averaged and not sampled as it shrinks.
   for (let last = levels[0]; Math.min(last.width, last.height) >= 2 * size; last = levels.at(-1)) {
     const half = canvasOf(Math.ceil(last.width / 2), Math.ceil(last.height / 2));
     const context = half.getContext("2d");
@@ -158,9 +166,73 @@ async function takeFile(file) {
     context.drawImage(last, 0, 0, half.width, half.height);
     levels.push(half);
   }
-  own = { levels, x: levels[0].width / 2, y: levels[0].height / 2, zoom: 1, turn: 0 };
+  own = { whole, width, height, levels, x: width / 2, y: height / 2, zoom: 1, turn: 0 };
   press(null);
   frame();
+  await find();
+}
+
+/** Width and height of a picture, shrunk until neither is more than so many pixels. */
+function within({ width, height }, most) {
+  const scale = Math.min(1, most / Math.max(width, height));
+  return [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
+}
+
+/** All pixels of a picture, read in strips: on a phone a canvas has at most 16,777,216. */
+function pixelsOf(bitmap) {
+  const { width, height } = bitmap;
+  const rows = Math.max(1, Math.min(height, Math.floor(4e6 / width)));
+  const context = canvasOf(width, rows).getContext("2d", { willReadFrequently: true });
+  const data = new Uint8ClampedArray(4 * width * height);
+  for (let top = 0; top < height; top += rows) {
+    const high = Math.min(rows, height - top);
+    context.clearRect(0, 0, width, rows);
+    context.drawImage(bitmap, 0, top, width, high, 0, 0, width, high);
+    data.set(context.getImageData(0, 0, width, high).data, 4 * top * width);
+  }
+  return { data, width, height };
+}
+
+/** Frame the face that the detector finds; the reader's frame stays where none is found. */
+async function find() {
+  const mine = own;
+  if (busy) return;
+  busy = true;
+  layout();
+  const { width, height } = own;
+  const asIs = { x: own.x, y: own.y, zoom: own.zoom, turn: own.turn };
+  const yours = `Your picture, ${width} x ${height} pixels.`;
+  try {
+    await load("finder", { finder: about.finder.file }, about.finder.bytes);
+    const [w, h] = within(own, SMALL);
+    const context = canvasOf(w, h).getContext("2d", { willReadFrequently: true });
+    context.imageSmoothingQuality = "high";
+    const level = own.levels.findLast((one) => one.width >= w) ?? own.levels[0];
+    context.drawImage(level, 0, 0, w, h);
+    const { found } = await ask({ find: context.getImageData(0, 0, w, h) });
+    if (own === mine && framing) {
+      const moved = Object.keys(asIs).some((name) => own[name] !== asIs[name]);
+      const scale = width / w;
+      if (found && !moved) {
+        const side = found.side * scale;
+        aim({ zoom: Math.min(width, height) / side, x: found.x * scale, y: found.y * scale, turn: -found.tilt });
+      }
+      say(
+        moved ? `${yours} The frame is where you put it.`
+          : found ? `${yours} The face was found. Use this part, or move the frame first.`
+            : `${yours} No face was found. Bring it into the frame, then use this part.`,
+      );
+      ROOT.dispatchEvent(new CustomEvent("framed", { detail: found }));
+    }
+  } catch (error) {
+    forget();
+    if (own === mine && framing)
+      say(`${yours} Bring the face into the frame, then use this part. (Nothing looks for it: ${error.message}.)`);
+  }
+  $.progress.hidden = true;
+  busy = false;
+  layout();
+  if (own && own !== mine && framing) await find(); // another picture has come meanwhile
 }
 
 function frame() {
@@ -168,7 +240,7 @@ function frame() {
   $.result.hidden = true;
   layout();
   $.stage.focus({ preventScroll: true });
-  const { width, height } = own.levels[0];
+  const { width, height } = own;
   const small = Math.min(width, height) < size ? ` It is small: the networks work at ${size} x ${size}.` : "";
   say(`Your picture, ${width} x ${height} pixels. Bring the face into the frame, then use this part.${small}`);
 }
@@ -176,19 +248,19 @@ function frame() {
 /** Move and scale the frame within the reader's picture; what is given is set, the rest stays. */
 function aim(change) {
   Object.assign(own, change);
-  own.zoom = Math.min(8, Math.max(1, own.zoom));
-  const { width, height } = own.levels[0];
-  const half = Math.min(width, height) / own.zoom / 2;
-  own.x = Math.min(width - half, Math.max(half, own.x));
-  own.y = Math.min(height - half, Math.max(half, own.y));
+  own.zoom = Math.min(64, Math.max(0.5, own.zoom));
+  const { width, height } = own;
+  own.x = Math.min(width, Math.max(0, own.x));
+  own.y = Math.min(height, Math.max(0, own.y));
   layout();
 }
 
 function part(side) {
   const context = canvasOf(side).getContext("2d", { willReadFrequently: true });
-  const { width, height } = own.levels[0];
+  const { width, height, levels } = own;
   const scale = (side * own.zoom) / Math.min(width, height);
-  const level = own.levels[Math.min(own.levels.length - 1, Math.max(0, Math.floor(Math.log2(1 / scale))))];
+  const shrunk = (scale * width) / levels[0].width; // of the first level
+  const level = levels[Math.min(levels.length - 1, Math.max(0, Math.floor(Math.log2(1 / shrunk))))];
   context.fillStyle = "#808080";
   context.fillRect(0, 0, side, side);
   context.imageSmoothingQuality = "high";
@@ -203,7 +275,7 @@ function part(side) {
 // --- the hole -------------------------------------------------------------------------------------------------------
 
 function brush() {
-  return (Number($.brush.value) / 100) * size; // radius in pixels
+  return (Number($.brush.value) / 100) * grid; // radius in cells
 }
 
 function begin() {
@@ -218,9 +290,9 @@ function stroke(from, to) {
   for (let step = 0; step <= steps; step++) {
     const x = from.x + ((to.x - from.x) * step) / steps;
     const y = from.y + ((to.y - from.y) * step) / steps;
-    for (let v = Math.max(0, Math.floor(y - radius)); v <= Math.min(size - 1, y + radius); v++)
-      for (let u = Math.max(0, Math.floor(x - radius)); u <= Math.min(size - 1, x + radius); u++)
-        if ((u + 0.5 - x) ** 2 + (v + 0.5 - y) ** 2 <= radius * radius) hole[v * size + u] = value;
+    for (let v = Math.max(0, Math.floor(y - radius)); v <= Math.min(grid - 1, y + radius); v++)
+      for (let u = Math.max(0, Math.floor(x - radius)); u <= Math.min(grid - 1, x + radius); u++)
+        if ((u + 0.5 - x) ** 2 + (v + 0.5 - y) ** 2 <= radius * radius) hole[v * grid + u] = value;
   }
 }
 
@@ -246,7 +318,7 @@ function undo() {
 function clear() {
   if (!hole.includes(1)) return;
   remember(hole);
-  hole = new Uint8Array(size * size);
+  hole = new Uint8Array(grid * grid);
   layout();
   say("The hole is cleared. Undo brings it back.");
 }
@@ -263,11 +335,11 @@ function percent(share) {
 
 /** The picture with a grey checker board, which no face looks like, where the hole is. */
 function damaged() {
-  const made = new ImageData(new Uint8ClampedArray(picture.data), size);
-  const square = Math.max(1, size / 32);
+  const made = new ImageData(new Uint8ClampedArray(picture.data), grid);
+  const square = Math.max(1, grid / 32);
   for (let i = 0; i < hole.length; i++)
     if (hole[i]) {
-      const odd = (Math.floor((i % size) / square) + Math.floor(Math.floor(i / size) / square)) % 2;
+      const odd = (Math.floor((i % grid) / square) + Math.floor(Math.floor(i / grid) / square)) % 2;
       made.data.fill(odd ? 118 : 158, 4 * i, 4 * i + 3);
     }
   return made;
@@ -300,23 +372,22 @@ function draw() {
   if (framing) {
     context.drawImage(part(VIEW).canvas, 0, 0);
     guide(context);
-    const { width, height } = own.levels[0];
-    const half = Math.min(width, height) / own.zoom / 2;
-    $.zoom.value = (100 * Math.log(own.zoom)) / Math.log(8);
-    $.across.value = width > 2 * half ? (100 * (own.x - half)) / (width - 2 * half) : 50;
-    $.down.value = height > 2 * half ? (100 * (own.y - half)) / (height - 2 * half) : 50;
+    $.zoom.value = (100 * Math.log(2 * own.zoom)) / Math.log(128);
+    $.across.value = (100 * own.x) / own.width;
+    $.down.value = (100 * own.y) / own.height;
     $.turn.value = own.turn;
+    $.find.disabled = busy;
     return;
   }
-  const small = canvasOf(size);
+  const small = canvasOf(grid);
   show(small, damaged());
-  context.imageSmoothingEnabled = size >= 128;
+  context.imageSmoothingEnabled = grid >= 128;
   context.drawImage(small, 0, 0, VIEW, VIEW);
-  ring(context, (cursor.x * VIEW) / size, (cursor.y * VIEW) / size, (brush() * VIEW) / size);
+  ring(context, (cursor.x * VIEW) / grid, (cursor.y * VIEW) / grid, (brush() * VIEW) / grid);
   $.undo.disabled = !strokes.length;
   $.clear.disabled = !hole.includes(1);
   $.reframe.hidden = !own;
-  $.brushed.textContent = `${Math.round(2 * brush())} px`;
+  $.brushed.textContent = `${Math.round((2 * brush() * place.side) / grid)} px`;
   const share = holeShare();
   $.share.textContent = share
     ? `The hole covers ${percent(share)} of the picture.${share > 0.6 ? " The networks never saw more than 60%." : ""}`
@@ -358,21 +429,31 @@ function ask(question, progressed) {
   });
 }
 
-async function load() {
-  worker = new Worker(new URL("repair_worker.js", STATIC), { type: "module" });
-  $.progress.max = about.bytes;
+/** Have the worker load networks, once, with what runs them. */
+async function load(what, networks, bytes) {
+  if (loaded[what]) return;
+  const all = bytes + (Object.keys(loaded).length ? 0 : about.sizes.wasm);
+  worker ??= new Worker(new URL("repair_worker.js", STATIC), { type: "module" });
+  $.progress.max = all;
   $.progress.value = 0;
   $.progress.hidden = false;
-  const files = Object.fromEntries(Object.entries(about.files).map(([name, path]) => [name, new URL(path, FILES).href]));
-  say(`Loading the networks and what runs them, ${megabytes(about.bytes)} ...`);
-  const question = { load: { runtime: new URL(about.runtime, FILES).href, files, pixels: size } };
-  await ask(question, (bytes) => {
-    $.progress.value = bytes;
-    $.progress.setAttribute("aria-valuetext", `${megabytes(bytes)} of ${megabytes(about.bytes)}`);
-    if (bytes >= about.bytes) say("Loaded. Getting ready ...");
+  const address = (path) => new URL(path, FILES).href;
+  const files = Object.fromEntries(Object.entries(networks).map(([name, path]) => [name, address(path)]));
+  const named = what === "finder" ? "what looks for the face" : "the networks and what runs them";
+  say(`Loading ${named}, ${megabytes(all)} ...`);
+  const question = { runtime: address(about.runtime), wasm: address(about.files.wasm), networks: files };
+  await ask({ load: question }, (come) => {
+    $.progress.value = come;
+    $.progress.setAttribute("aria-valuetext", `${megabytes(come)} of ${megabytes(all)}`);
+    if (come >= all) say("Loaded. Getting ready ...");
   });
-  ready = true;
-  $.cost.textContent = "";
+  loaded[what] = true;
+}
+
+/** Begin again after something went wrong. */
+function forget() {
+  worker?.terminate();
+  [worker, loaded, sent] = [null, {}, null];
 }
 
 async function repair() {
@@ -380,24 +461,31 @@ async function repair() {
   if (!hole.includes(1)) return say("Paint a hole first: it is what gets repaired.");
   busy = true;
   $.go.disabled = true;
-  const before = picture;
-  const mask = hole.slice();
+  const [mask, frame] = [hole.slice(), place];
+  const whole = own ? own.whole : picture;
   try {
-    if (!ready) await load();
+    const { parser, generator } = about.files;
+    await load("networks", { parser, generator }, about.sizes.parser + about.sizes.generator);
+    $.cost.textContent = "";
     $.progress.hidden = true;
     say("Repairing ...");
-    const { repaired } = await ask({ repair: { rgba: before.data, hole: mask } });
-    shown = { ...repaired, before, hole: mask };
+    if (sent !== whole) {
+      const { data, width, height } = whole;
+      await ask({ picture: { data, width, height } });
+      sent = whole;
+    }
+    const view = own ? Math.min(1024, Math.max(size, Math.round(frame.side))) : size;
+    const { repaired } = await ask({ repair: { grid: mask, side: grid, frame, size, view } });
+    shown = repaired;
     present();
-    const { parser, generator } = repaired.seconds;
+    const seconds = repaired.seconds;
     say(
-      `Repaired in ${(parser + generator).toFixed(1)} seconds: ${parser.toFixed(1)} for the regions, ` +
-        `${generator.toFixed(1)} for the picture.`,
+      `Repaired in ${(seconds.parser + seconds.generator).toFixed(1)} seconds: ${seconds.parser.toFixed(1)} for the ` +
+        `regions, ${seconds.generator.toFixed(1)} for the picture.`,
     );
     ROOT.dispatchEvent(new CustomEvent("repaired", { detail: shown }));
   } catch (error) {
-    worker?.terminate();
-    ready = false;
+    forget();
     say(`That did not work: ${error.message}. Check the connection and press Repair again.`, true);
   }
   $.progress.hidden = true;
@@ -407,8 +495,8 @@ async function repair() {
 
 function present() {
   $.result.hidden = false;
-  show($.before, shown.before);
-  show($.after, new ImageData(shown.rgba, size));
+  show($.before, new ImageData(shown.before, shown.view));
+  show($.after, new ImageData(shown.rgba, shown.view));
   $.wipe.value = 100;
   wipe();
   presentRegions();
@@ -428,7 +516,7 @@ function presentRegions() {
     counts[region]++;
   });
   show($.regions, map);
-  const seen = about.regions.map(({ name, colour }, i) => ({ name, colour, share: counts[i] / hole.length }));
+  const seen = about.regions.map(({ name, colour }, i) => ({ name, colour, share: counts[i] / shown.regions.length }));
   const present = seen.filter(({ share }) => share);
   $.legend.replaceChildren(
     ...present.map(({ name, colour }) => {
@@ -471,19 +559,28 @@ function presentStyles() {
   );
 }
 
-function download() {
-  $.after.toBlob((blob) => {
-    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: "repaired.png" });
+/** The whole picture, at its full size. */
+async function download() {
+  if (busy) return;
+  busy = true;
+  layout();
+  try {
+    const { saved } = await ask({ save: true });
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(saved), download: "repaired.png" });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  }, "image/png");
+  } catch (error) {
+    say(`The file could not be written: ${error.message}.`, true);
+  }
+  busy = false;
+  layout();
 }
 
 // --- hands and keys -------------------------------------------------------------------------------------------------
 
 function at(event) {
   const box = $.stage.getBoundingClientRect();
-  return { x: ((event.clientX - box.left) / box.width) * size, y: ((event.clientY - box.top) / box.height) * size };
+  return { x: ((event.clientX - box.left) / box.width) * grid, y: ((event.clientY - box.top) / box.height) * grid };
 }
 
 let held = null; // pointer that draws or drags
@@ -506,8 +603,7 @@ function pointerMove(event) {
   for (const move of moves.length ? moves : [event]) {
     const to = at(move);
     if (framing && held !== null) {
-      const { width, height } = own.levels[0];
-      const scale = Math.min(width, height) / own.zoom / size;
+      const scale = Math.min(own.width, own.height) / own.zoom / grid;
       const [sin, cos] = [Math.sin((own.turn * Math.PI) / 180), Math.cos((own.turn * Math.PI) / 180)];
       const [dx, dy] = [(to.x - cursor.x) * scale, (to.y - cursor.y) * scale];
       aim({ x: own.x - dx * cos - dy * sin, y: own.y + dx * sin - dy * cos });
@@ -543,13 +639,12 @@ function keyDown(event) {
 
 function arrow(right, below, fine) {
   if (framing) {
-    const { width, height } = own.levels[0];
-    const step = ((fine ? 0.005 : 0.02) * Math.min(width, height)) / own.zoom;
+    const step = ((fine ? 0.005 : 0.02) * Math.min(own.width, own.height)) / own.zoom;
     return aim({ x: own.x + right * step, y: own.y + below * step });
   }
   const step = fine ? 1 : Math.max(1, brush() / 2);
-  const within = (value) => Math.min(size, Math.max(0, value));
-  const to = { x: within(cursor.x + right * step), y: within(cursor.y + below * step) };
+  const inside = (value) => Math.min(grid, Math.max(0, value));
+  const to = { x: inside(cursor.x + right * step), y: inside(cursor.y + below * step) };
   if (pen) stroke(cursor, to);
   cursor = to;
   layout();
@@ -583,18 +678,17 @@ function listen() {
   $.undo.addEventListener("click", undo);
   $.clear.addEventListener("click", clear);
   $.reframe.addEventListener("click", frame);
-  $.zoom.addEventListener("input", () => aim({ zoom: 8 ** (Number($.zoom.value) / 100) }));
+  $.zoom.addEventListener("input", () => aim({ zoom: 128 ** (Number($.zoom.value) / 100) / 2 }));
   for (const [slider, axis, side] of [[$.across, "x", "width"], [$.down, "y", "height"]])
-    slider.addEventListener("input", () => {
-      const half = Math.min(own.levels[0].width, own.levels[0].height) / own.zoom / 2;
-      aim({ [axis]: half + (Number(slider.value) / 100) * (own.levels[0][side] - 2 * half) });
-    });
+    slider.addEventListener("input", () => aim({ [axis]: (Number(slider.value) / 100) * own[side] }));
   $.turn.addEventListener("input", () => aim({ turn: Number($.turn.value) }));
   $.use.addEventListener("click", () => {
-    take(part(size).getImageData(0, 0, size, size));
+    const side = Math.min(own.width, own.height) / own.zoom;
+    take(part(GRID).getImageData(0, 0, GRID, GRID), { x: own.x, y: own.y, side, tilt: -own.turn });
     say("Now paint the hole.");
     $.stage.focus({ preventScroll: true });
   });
+  $.find.addEventListener("click", find);
   $.go.addEventListener("click", repair);
   $.wipe.addEventListener("input", wipe);
   $.download.addEventListener("click", download);
@@ -622,7 +716,9 @@ async function start() {
   ROOT.innerHTML = TEMPLATE;
   ROOT.classList.toggle("fr-coarse", size < 128); // pixels are shown as they are, not smeared
   for (const element of ROOT.querySelectorAll("[data-part]")) $[element.dataset.part] = element;
-  $.cost.textContent = `The first time loads ${megabytes(about.bytes)} from this site.`;
+  $.cost.textContent =
+    `The first time loads ${megabytes(about.bytes)} from this site` +
+    `, and ${megabytes(about.finder.bytes)} more if a face is to be found in a picture of yours.`;
   const { trained_on, licence } = about.generator;
   $.about.textContent =
     `The networks (${about.weights}) work at ${size} x ${size} pixels. Trained on: ${trained_on}. Licence of the ` +

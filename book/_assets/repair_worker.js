@@ -1,8 +1,14 @@
-// Runs the two networks of the page "Repair in this page", beside the page's own thread so that the page stays usable.
-// Messages in:  {load: {runtime, files: {wasm, parser, generator}, bytes}} once, then {repair: {rgba, hole}} any number.
-// Messages out: {progress: bytes so far}, {ready: true}, {repaired: {...}}, {failed: text}.
+// Runs the networks of the page "Repair in this page", beside the page's own thread so that the page stays usable, and
+// holds the picture at its full size.
+// Messages in: {load: {runtime, wasm, networks: {name: address}}}, {picture}, {find: picture}, {repair: {grid, side,
+// frame, size, view}}, {save: true}. Each is answered by one message; {progress: bytes so far} may come before it, and
+// {failed: text} in its place.
 
-let ort, parser, generator, size;
+import { findFace, planesOf } from "./repair_finder.js";
+import { cut, holeOf, laidIn, membrane, pngOf } from "./repair_picture.js";
+
+let ort, picture, repaired;
+const networks = {};
 
 /** One file, unpacked if it is packed (a server may have done so already), with its bytes told as they come. */
 async function fetchBytes(address, told) {
@@ -22,48 +28,82 @@ async function fetchBytes(address, told) {
   return new Uint8Array(await plain.arrayBuffer());
 }
 
-async function load({ runtime, files, pixels }) {
-  size = pixels;
+async function load({ runtime, wasm, networks: addresses }) {
   let loaded = 0;
   const told = (bytes) => postMessage({ progress: (loaded += bytes) });
-  const wanted = Object.entries(files).map(async ([name, address]) => [name, await fetchBytes(address, told)]);
-  const got = Object.fromEntries(await Promise.all(wanted));
-  ort = await import(runtime);
-  ort.env.wasm.numThreads = 1; // more would need a server that sends special headers
-  ort.env.wasm.wasmBinary = got.wasm.buffer;
-  parser = await ort.InferenceSession.create(got.parser);
-  generator = await ort.InferenceSession.create(got.generator);
-  await repair({ rgba: new Uint8ClampedArray(4 * size * size), hole: new Uint8Array(size * size) }); // the first is slow
-  postMessage({ ready: true });
+  const wanted = Object.entries(ort ? addresses : { wasm, ...addresses });
+  const got = await Promise.all(wanted.map(async ([name, address]) => [name, await fetchBytes(address, told)]));
+  const files = Object.fromEntries(got);
+  if (!ort) {
+    ort = await import(runtime);
+    ort.env.logLevel = "error";
+    ort.env.wasm.numThreads = 1; // more would need a server that sends special headers
+    ort.env.wasm.wasmBinary = files.wasm.buffer;
+  }
+  for (const name of Object.keys(addresses)) networks[name] = await ort.InferenceSession.create(files[name]);
+  return { ready: true };
 }
 
-/** Repaired pixels, regions, style matrix and seconds for one picture, size x size. */
-async function repair({ rgba, hole }) {
+async function find(small) {
+  const { inputNames, outputNames } = networks.finder;
+  const run = async (input, width, height) => {
+    const found = await networks.finder.run({ [inputNames[0]]: new ort.Tensor("float32", input, [1, 3, height, width]) });
+    const [heat, size, offset, marks] = outputNames.map((name) => found[name].data);
+    return { heat, size, offset, marks };
+  };
+  return { found: await findFace(run, planesOf(small)) };
+}
+
+/** The networks' picture of what a frame shows, laid into the hole at full size; with what the page shows of it. */
+async function repair({ grid, side, frame, size, view }) {
+  const hole = holeOf(picture, frame, grid, side);
+  if (!hole) throw new Error("the hole lies outside of the picture");
+  const { colours, gone, clear } = cut(picture, frame, size, hole);
+  if (gone.some((hidden, i) => !hidden && clear[i])) {
+    // Colour under full transparency is nobody's: what is around it is carried in.
+    const known = Uint8Array.from(gone, (hidden, i) => (hidden || clear[i] ? 0 : 1));
+    const carried = membrane(colours.slice(), known, size, size, 4);
+    for (let i = 0; i < gone.length; i++) if (!gone[i] && clear[i]) colours.set(carried.subarray(4 * i, 4 * i + 3), 4 * i);
+  }
   const plane = size * size;
   const image = new Float32Array(3 * plane);
   for (let i = 0; i < plane; i++)
-    for (let c = 0; c < 3; c++) image[c * plane + i] = hole[i] ? 0 : rgba[4 * i + c] / 127.5 - 1;
+    for (let c = 0; c < 3; c++) image[c * plane + i] = gone[i] ? 0 : colours[4 * i + c] / 127.5 - 1;
   const feeds = {
     image: new ort.Tensor("float32", image, [1, 3, size, size]),
-    hole: new ort.Tensor("float32", Float32Array.from(hole), [1, 1, size, size]),
+    hole: new ort.Tensor("float32", Float32Array.from(gone), [1, 1, size, size]),
   };
   const began = performance.now();
-  const { regions } = await parser.run(feeds);
+  const { regions } = await networks.parser.run(feeds);
   const parsed = performance.now();
-  const { repaired, styles } = await generator.run({ ...feeds, regions });
+  const { repaired: out, styles } = await networks.generator.run({ ...feeds, regions });
   const ended = performance.now();
-  // Known pixels are the bytes that came in; only the hole takes the network's.
-  const out = new Uint8ClampedArray(rgba);
-  for (let i = 0; i < plane; i++)
-    if (hole[i]) for (let c = 0; c < 3; c++) out[4 * i + c] = Math.round((repaired.data[c * plane + i] + 1) * 127.5);
+  const painted = out.data.map((value) => Math.min(255, Math.max(0, Math.round((value + 1) * 127.5))));
+  repaired = laidIn(picture, frame, hole, painted, size);
+  const shown = (of) => Uint8ClampedArray.from(cut(of, frame, view).colours, Math.round);
   const seconds = { parser: (parsed - began) / 1000, generator: (ended - parsed) / 1000 };
-  return { rgba: out, regions: regions.data, styles: styles.data, columns: styles.dims[2], seconds };
+  return {
+    repaired: {
+      view, before: shown(picture), rgba: shown(repaired), hole: cut(picture, frame, view, hole).gone,
+      regions: regions.data, gone, styles: styles.data, columns: styles.dims[2], seconds,
+    },
+  };
+}
+
+async function answer({ load: files, picture: given, find: small, repair: question }) {
+  if (files) return load(files);
+  if (given) {
+    [picture, repaired] = [given, null];
+    return { taken: true };
+  }
+  if (small) return find(small);
+  if (question) return repair(question);
+  return { saved: await pngOf(repaired) };
 }
 
 onmessage = async ({ data }) => {
   try {
-    if (data.load) await load(data.load);
-    if (data.repair) postMessage({ repaired: await repair(data.repair) });
+    postMessage(await answer(data));
   } catch (error) {
     postMessage({ failed: String((error && error.message) || error) });
   }

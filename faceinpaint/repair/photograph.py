@@ -191,13 +191,26 @@ class Repairer:
             return places, []
         good, doubts = [], []
         for frame, box in places:
-            small, mask = _shrunk(frame.cut(colours), frame.cut((~hole).astype(np.float32)), self.parser_size)
-            why = doubt(parse(self.parser, *self._tensors(small, mask))[0].cpu().numpy(), mask)
+            why = doubt(*self.guess(colours, hole, frame))
             if why is None:
                 good.append((frame, box))
             else:
                 doubts.append(f"{box} might be one, but {why}")
         return good, doubts
+
+    def guess(self, colours: np.ndarray, hole: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+        """What the parser makes of a frame: region ids (P, P) uint8, and the hole (P, P) bool, P its size.
+
+        Args:
+            colours: (H, W, 3) float32 0..255, zero in the hole. hole: (H, W) bool.
+
+        Raises:
+            ConfigError: there is no parser.
+        """
+        if self.parser is None:
+            raise ConfigError("these weights have no parser", "Name one")
+        small, mask = _shrunk(frame.cut(colours), frame.cut((~hole).astype(np.float32)), self.parser_size)
+        return parse(self.parser, *self._tensors(small, mask))[0].cpu().numpy().astype(np.uint8), mask
 
     @torch.no_grad()
     def _face(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from faceinpaint import weights
 from faceinpaint.errors import CheckpointError, ConfigError
@@ -18,6 +19,19 @@ from faceinpaint.files import read_json, write_json
 from faceinpaint.presets import Preset, preset
 from faceinpaint.regions import MERGES
 from faceinpaint.training.methods import AS_PRINTED, METHODS, PARSER, Method, method
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves tensors as they are made, where random numbers are not looked at: to fill one on the device ``meta``,
+    torch loads its compiler, which takes more than a second."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__name__", "").endswith(("normal_", "uniform_")):
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class Config:
             raise ConfigError(f"seed is {self.seed!r}", "Give a whole number from 0 up, below 2**63")
         model, _ = method(self.method).split_options(self.options)
         method(self.method).check_size(self.preset.size, method(self.method).sizes(self.preset) | model)
-        with torch.device("meta"):  # without memory and time: what cannot be built is refused before data are read
+        with torch.device("meta"), _Unfilled():  # in no time: what cannot be built is refused before data are read
             method(self.method).build(self.preset, self.merge, model)
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,7 +131,8 @@ def load_generator(path: str | Path) -> tuple[nn.Module, Config, dict[str, Any]]
     if not isinstance(about.get("config"), dict):
         raise CheckpointError("its JSON does not say how it was trained", "Train again", path.with_suffix(".json"))
     config = Config.from_dict(about["config"], path.with_suffix(".json"))
-    generator = config.generator()
+    with _Unfilled():
+        generator = config.generator()
     weights.fill(generator, tensors, path)
     return generator.eval().requires_grad_(False), config, about
 
