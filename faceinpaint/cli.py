@@ -338,13 +338,8 @@ def table(
 
 @app.command()
 def inpaint(
-    photo: Annotated[
-        Path, typer.Argument(help="The photograph; or a folder of them. PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC.")
-    ],
-    hole: Annotated[
-        Path,
-        typer.Option(help="Its hole mask, of the same size: white is the hole; or a folder, or one mask for a folder."),
-    ],
+    photo: Annotated[Path, typer.Argument(help="The photograph, PNG, JPEG, TIFF, HEIC or other; or a folder of them.")],
+    hole: Annotated[Path, typer.Option(help="Its hole, in white or one colour; or a folder; or one for a folder.")],
     out: Annotated[Path, typer.Option(help="The repaired photograph, .png, .webp, .tif or .bmp; or a folder.")],
     weights: Annotated[
         str | None,
@@ -353,9 +348,7 @@ def inpaint(
             "default: the first of the list."
         ),
     ] = None,
-    parser: Annotated[
-        Path | None, typer.Option(help="Run or file of the parser; default: the one beside the generator.")
-    ] = None,
+    parser: Annotated[Path | None, typer.Option(help="Run or file of the parser; default: beside it.")] = None,
     parsing: Annotated[
         Path | None, typer.Option(help="Parsing map (19 classes), of the same size; or a folder; default: predicted.")
     ] = None,
@@ -367,16 +360,9 @@ def inpaint(
             "'whole': the photograph is framed as CelebA-HQ frames a face.",
         ),
     ] = None,
-    outside: Annotated[
-        str, typer.Option(help="Holes outside faces: refuse, or fill them by classical means.")
-    ] = "refuse",
-    compare: Annotated[
-        Path | None,
-        typer.Option(help="Also write before, hole, map and after of the faces side by side (.png; or a folder)."),
-    ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="Repair a folder's photographs again, also those whose files are the same.")
-    ] = False,
+    outside: Annotated[str, typer.Option(help="Holes outside faces: refuse, or fill: classical.")] = "refuse",
+    compare: Annotated[Path | None, typer.Option(help="Also write before and after (.png; or a folder).")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Repair all of a folder, also what has not changed.")] = False,
     order: Order = "celebamask-hq",
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
@@ -431,10 +417,9 @@ def inpaint(
         how = f"{boxes} {outside} {black_is_hole} {order}"
         made, there, failed, notes = repair_all(tool, jobs, repair, advance, how=how, again=again)
     print(f"{made} repaired, {there} there before, {len(failed)} failed -> {out}")
-    for note in notes:
-        console.print(f"Note: {escape(note)}", highlight=False)
-    for path in left_out(photo, hole):
-        console.print(f"Left out: {escape(str(path))}: no photograph", highlight=False)
+    left = [f"Left out: {path}: no photograph" for path in left_out(photo, hole)]
+    for line in [*(f"Note: {note}" for note in notes), *left]:
+        console.print(escape(line), highlight=False)
     for error in failed:
         console.print(f"[bold red]Failed:[/] {escape(str(error))}", highlight=False)
     if failed:

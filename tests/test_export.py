@@ -170,7 +170,7 @@ def test_styles_of_a_region_of_their_own_are_exported(tmp_path):
     pictures = Pictures(source, tmp_path / "out.onnx", 1)
     ((image, hole, regions),) = pictures
     assert (regions == 0).any()
-    _, styles = pictures.onnx(image, hole, regions)
+    _, styles, _ = pictures.onnx(image, hole, regions)
     assert styles.shape == (1, 256, len(REGIONS) + 2)
     with torch.no_grad():
         features = within(pictures.network).style(pictures.seen(image, hole)).numpy()
@@ -216,7 +216,7 @@ def test_metadata_says_what_the_file_is(generator):
     assert json.loads(found["regions"]) == ["other", *REGIONS]
     assert "float16" in found["precision"]
     assert [i.name for i in model.graph.input] == ["image", "hole", "regions"]
-    assert [o.name for o in model.graph.output] == ["repaired", "styles"]
+    assert [o.name for o in model.graph.output] == ["repaired", "styles", "painted"]
     assert model.opset_import[0].version == 20
 
 

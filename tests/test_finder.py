@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from skimage import data
 
+from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import CheckpointError
+from faceinpaint.regions import merge_classes
 from faceinpaint.repair import finder
 from faceinpaint.repair.finder import Sight, apart, look_closely
+from faceinpaint.repair.framing import Frame
 
 EYES, MOUTH = np.array([[130, 108], [170, 108]]), 152
 """Of the portrait, roughly, as a reader sees them."""
@@ -50,6 +53,8 @@ def test_sights_of_one_face_are_joined_and_a_frame_that_swallows_others_is_dropp
     found = apart([level(100, 100, 80, 0.9), level(102, 100, 84, 0.8), level(300, 100, 80), level(120, 110, 400, 0.4)])
     assert [round(s.score, 1) for s in found] == [0.9, 0.9]
     assert 80 < found[0].frame[2] * finder.ENLARGED < 84
+    group = [level(x, y, 80) for x in (100, 220) for y in (100, 220)]
+    assert len(apart([*group, level(160, 160, 300, 0.7)])) == 4, "the middles of all are far from its own"
 
 
 def test_eyes_and_mouth_of_a_real_face_are_seen() -> None:
@@ -69,3 +74,33 @@ def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             finder._network()
     monkeypatch.undo()
     finder._network.cache_clear()
+
+
+def test_the_record_of_found_faces_counts_right_wrong_and_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "tools"))
+    import find_faces
+    from find_faces import ABOVE, NONE, UP_TO_HALF, Seen, counted
+
+    face = merge_classes(toy_faces(1, 64, "test").labels[0], "regions")
+    known, nothing = np.zeros((64, 64), bool), np.zeros((64, 64), np.uint8)
+    seen = [
+        Seen(0, UP_TO_HALF, True, 0.9, face, known),
+        Seen(1, ABOVE, False, 0.9, face, known),
+        Seen(2, ABOVE, True, 0.9, nothing, known),  # the parser sees none
+        Seen(3, NONE, False, 0.0, face, known),  # the detector is not sure
+        Seen(4, NONE, False, 0.9, face, known),
+    ]
+    groups = [UP_TO_HALF, ABOVE, ABOVE, NONE, NONE, NONE]
+    find_faces.keep(tmp_path / "seen.npz", groups, seen)
+    counts = counted(*find_faces.kept(tmp_path / "seen.npz"))
+    assert counts == {
+        ABOVE: {"right": 0, "wrong": 1, "refused": 1},
+        NONE: {"right": 0, "wrong": 1, "refused": 2},
+        UP_TO_HALF: {"right": 1, "wrong": 0, "refused": 0},
+    }
+    true = Frame.on_pixels(100, 100, 60)
+    apart_ = Frame.on_pixels(112, 100, 60), Frame.on_pixels(100, 100, 90), Frame.on_pixels(100, 100, 60, 30)
+    assert find_faces.near(Frame.on_pixels(108, 100, 70), true)
+    assert not any(find_faces.near(other, true) for other in apart_)

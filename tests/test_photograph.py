@@ -25,7 +25,7 @@ from faceinpaint.presets import preset
 from faceinpaint.repair import photograph, trained
 from faceinpaint.repair.colour import line_of
 from faceinpaint.repair.framing import Box
-from faceinpaint.repair.photograph import Repairer, comparison, inpaint
+from faceinpaint.repair.photograph import Repairer, inpaint
 from faceinpaint.training.run import Config, load_generator, load_parser
 
 P = preset("smoke", size=64, width=4, style_width=4, parser_width=4, baseline_scale=0.06)
@@ -584,33 +584,6 @@ def test_weights_are_listed_and_added_and_used_by_default(
     assert call(monkeypatch, capfd, "weights", "list")[1] == out
     code, _, err = call(monkeypatch, capfd, *words)
     assert (code, "weights: fresh: trained on nothing at all; MIT" in err) == (0, True)
-
-
-def test_the_comparison_shows_the_face_before_with_its_hole_and_after(runs: Path) -> None:
-    photo, hole, _ = drawn(60, 80)
-    tool = Repairer.load(runs / "ours")
-    for kind in (photo, photo[..., 0], photo.astype(np.uint16) * 257, np.dstack([photo, photo[..., 0]])):
-        sheet = comparison(kind, hole, tool.repair(kind, hole, boxes="whole"), 60)
-        assert sheet.shape == (60 + 32, 4 * 80 + 40, 3)
-        before, mask, _, after = (sheet[24:84, 8 + i * 88 : 88 + i * 88] for i in range(4))
-        assert np.array_equal(mask[..., 0] > 0, hole == 1)
-        assert set(np.unique(before[hole == 1])) == {118, 158}
-        assert np.array_equal(before[hole == 0], after[hole == 0])
-    assert comparison(photo, hole, tool.repair(photo, hole, boxes="whole"), 30).shape == (62, 200, 3)
-
-
-def test_the_comparison_of_a_large_scene_shows_each_face_in_a_row(runs: Path) -> None:
-    tool, photo, hole = Repairer.load(runs / "ours"), crowd(), spots((140, 100), (365, 100))
-    done = tool.repair(photo, hole, boxes=[LEFT, RIGHT])
-    sides = [face.frame.side for face in done.faces]
-    assert max(sides) < 256
-    sheet = comparison(photo, hole, done)
-    assert sheet.shape[0] == pytest.approx(2 * (256 + 32), abs=2)  # small faces are enlarged
-    assert (sheet[24:280, 8:264, 0] == 118).mean() > 0.005  # the hole takes a good part of what is shown
-    elsewhere = spots((20, 20))
-    nobody = comparison(photo, elsewhere, tool.repair(photo, elsewhere, boxes=[LEFT], outside="classical"))
-    mask = nobody[24:-8, 8 + (nobody.shape[1] - 40) // 4 + 8 :][:, : (nobody.shape[1] - 40) // 4, 0]
-    assert 0.08 < (mask > 0).mean() < 0.3
 
 
 # --------------------------------------------------------------------------------------------------- a real photograph

@@ -34,7 +34,7 @@ from faceinpaint.files import write_json  # noqa: E402
 from faceinpaint.provenance import commit, versions  # noqa: E402
 from faceinpaint.repair import trained  # noqa: E402
 from faceinpaint.repair.doubt import doubt  # noqa: E402
-from faceinpaint.repair.framing import Frame, find_faces  # noqa: E402
+from faceinpaint.repair.framing import ENOUGH, Box, Frame, sights_near  # noqa: E402
 from faceinpaint.repair.photograph import Repairer  # noqa: E402
 
 RECORD = ROOT / "data" / "results" / "find_faces.json"
@@ -61,12 +61,14 @@ class Seen(NamedTuple):
     Attributes:
         number: of the picture. group: :data:`UP_TO_HALF`, :data:`ABOVE` or :data:`NONE`.
         right: whether it is where the face is.
+        score: how sure the detector is.
         regions, hole: the parser's map and the hole, as :func:`faceinpaint.repair.doubt.doubt` takes them.
     """
 
     number: int
     group: str
     right: bool
+    score: float
     regions: np.ndarray
     hole: np.ndarray
 
@@ -107,19 +109,20 @@ def look(
     for number, (group, photo, mask, true) in enumerate(shown):
         groups.append(group)
         colours = np.where(mask[..., None], 0, photo).astype(np.float32)
-        for box in find_faces(colours.astype(np.uint8), mask):
-            frame = Frame.around(box)
-            seen.append(Seen(number, group, true is not None and near(frame, true), *tool.guess(colours, mask, frame)))
+        for sight in sights_near(colours.astype(np.uint8), mask):
+            frame = Frame.around(Box.of(sight))
+            right = true is not None and near(frame, true)
+            seen.append(Seen(number, group, right, sight.score, *tool.guess(colours, mask, frame)))
         print(f"\r{number + 1}", end="", file=sys.stderr, flush=True)
     return groups, seen
 
 
 def counted(groups: list[str], seen: list[Seen]) -> dict[str, dict[str, int]]:
-    """Right, wrong and refused by group: what the parser does not doubt is taken."""
+    """Right, wrong and refused by group: what is sure enough and the parser does not doubt is taken."""
     counts = {group: {"right": 0, "wrong": 0, "refused": 0} for group in sorted(set(groups))}
     taken: dict[int, list[bool]] = {}
     for one in seen:
-        if doubt(one.regions, one.hole) is None:
+        if one.score >= ENOUGH and doubt(one.regions, one.hole) is None:
             taken.setdefault(one.number, []).append(one.right)
     for number, group in enumerate(groups):
         found = taken.get(number, [])
@@ -137,8 +140,8 @@ def near(frame: Frame, true: Frame) -> bool:
 def kept(path: Path) -> tuple[list[str], list[Seen]]:
     """What :func:`keep` wrote."""
     with np.load(path) as file:
-        parts = [file[name] for name in ("number", "group", "right", "regions", "hole")]
-        seen = [Seen(int(n), str(g), bool(r), m, h) for n, g, r, m, h in zip(*parts, strict=True)]
+        parts = zip(*(file[name] for name in Seen._fields), strict=True)
+        seen = [Seen(int(n), str(g), bool(r), float(s), regions, hole) for n, g, r, s, regions, hole in parts]
         return [str(group) for group in file["groups"]], seen
 
 

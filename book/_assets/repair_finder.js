@@ -76,12 +76,18 @@ function apart(sights) {
     const far = Math.max(...sight.points.flatMap((p, k) => p.map((v, i) => Math.abs(v - group[0].points[k][i]))));
     if (side / other > 0.6 && side / other < 1.6 && far < 0.4 * other) group.push(sight);
   }
-  return groups.map((group) => {
+  const joined = groups.map((group) => {
     const weight = group.reduce((total, { score }) => total + score ** 2, 0);
     const points = group[0].points.map((_, k) =>
       [0, 1].map((i) => group.reduce((total, s) => total + s.score ** 2 * s.points[k][i], 0) / weight));
     return { score: group[0].score, points };
   });
+  // One that swallows surer faces is none.
+  const swallows = (large, small) => {
+    const [a, b] = [frameOf(large), frameOf(small)];
+    return b.side < 0.6 * a.side && Math.max(Math.abs(a.x - b.x), Math.abs(a.y - b.y)) < 0.35 * a.side;
+  };
+  return joined.filter((one, i) => !joined.slice(0, i).some((surer) => swallows(one, surer)));
 }
 
 async function look(run, { planes, width, height }) {

@@ -76,7 +76,7 @@ async function repair({ grid, side, frame, size, view }) {
   const began = performance.now();
   const { regions } = await networks.parser.run(feeds);
   const parsed = performance.now();
-  const { repaired: out, styles } = await networks.generator.run({ ...feeds, regions });
+  const { painted: out, styles } = await networks.generator.run({ ...feeds, regions });
   const ended = performance.now();
   const painted = out.data.map((value) => Math.min(255, Math.max(0, Math.round((value + 1) * 127.5))));
   repaired = laidIn(picture, frame, hole, painted, size);

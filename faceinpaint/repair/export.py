@@ -33,7 +33,8 @@ HALVED = 1024
 
 
 class _Repair(nn.Module):
-    """What the file of a generator computes: the repaired face, known pixels as they were, and the style matrix."""
+    """What the file of a generator computes: the repaired face, known pixels as they were; the style matrix; and the
+    face as it was painted, whose known pixels say how far off the colours are along the edge of the hole."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -42,11 +43,12 @@ class _Repair(nn.Module):
     def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None) -> tuple[Tensor, ...]:
         network = within(self.generator)
         seen = self.generator.fill(image, hole) if isinstance(self.generator, Started) else image * (1 - hole)
-        repaired = composite(network(seen, hole, regions).image, image, hole)
+        painted = network(seen, hole, regions).image
+        repaired = composite(painted, image, hole)
         if regions is None or not isinstance(network, FacialStyle):
             return (repaired,)
         # Asked for a second time; equal parts of a graph are computed once.
-        return repaired, network.styles(seen, hole, regions)
+        return repaired, network.styles(seen, hole, regions), painted
 
 
 class _Parse(nn.Module):
@@ -66,7 +68,8 @@ def export_onnx(source: str | Path, out: str | Path, *, half: bool = False) -> d
     Inputs, S the size that it was trained at: ``image`` (1, 3, S, S) float32 in [-1, 1], ``hole`` (1, 1, S, S) float32,
     1 = hole, and for a generator that looks at a map ``regions`` (1, S, S) uint8. A generator gives ``repaired``
     (1, 3, S, S), outside the hole equal to ``image``, and the method of the patent also ``styles``, the style matrix
-    (1, 256, n + 1), or n + 2 columns with ``other="own"``. A parser gives ``regions`` (1, S, S) uint8.
+    (1, 256, n + 1), or n + 2 columns with ``other="own"``, and ``painted`` (1, 3, S, S), what it made of known pixels
+    too. A parser gives ``regions`` (1, S, S) uint8.
 
     Args:
         source: ``generator.safetensors``, or the folder of a run that holds it.
@@ -126,7 +129,7 @@ def _wrapped(network: nn.Module, config: Config) -> tuple[nn.Module, dict[str, T
         wrapped, outputs = _Repair(network), ["repaired"]
         if METHODS[config.method].uses_map:
             inputs["regions"] = torch.zeros(1, size, size, dtype=torch.uint8)
-            outputs.append("styles")
+            outputs += ["styles", "painted"]
     return wrapped, inputs, outputs
 
 

@@ -130,7 +130,7 @@ def look(picture: np.ndarray, least: float = LEAST) -> list[Sight]:
 
 
 def apart(sights: Iterable[Sight]) -> list[Sight]:
-    """Sights of the same face joined to their mean, the surest first; one that swallows a surer face is dropped."""
+    """Sights of the same face joined to their mean, the surest first; one that swallows surer faces is dropped."""
     groups: list[list[Sight]] = []
     for sight in sorted(sights, key=lambda s: -s.score):
         x, y, side, _ = sight.frame
@@ -142,10 +142,18 @@ def apart(sights: Iterable[Sight]) -> list[Sight]:
                 break
         else:
             groups.append([sight])
-    return [
+    joined = [
         Sight(group[0].score, np.average([s.points for s in group], axis=0, weights=[s.score**2 for s in group]))
         for group in groups
     ]
+    return [sight for i, sight in enumerate(joined) if not any(_swallows(sight, surer) for surer in joined[:i])]
+
+
+def _swallows(sight: Sight, other: Sight) -> bool:
+    """Whether the face of one sight would hold the middle of a much smaller other one."""
+    x, y, side, _ = sight.frame
+    u, v, small, _ = other.frame
+    return small < 0.6 * side and max(abs(x - u), abs(y - v)) < 0.35 * side
 
 
 def search(picture: np.ndarray) -> list[Sight]:

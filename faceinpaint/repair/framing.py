@@ -213,14 +213,18 @@ def find_faces(photo: np.ndarray, hole: np.ndarray) -> list[Box]:
     Returns:
         the surest first.
     """
+    return [Box.of(sight) for sight in sights_near(photo, hole)]
+
+
+def sights_near(photo: np.ndarray, hole: np.ndarray) -> list[Sight]:
+    """The faces that :func:`find_faces` gives, as they were seen."""
     if hole.all():
         return []
     rows, columns = np.nonzero(hole)
 
-    def touched(sights: list[Sight]) -> list[Box]:
+    def touched(sights: list[Sight]) -> list[Sight]:
         clear = [s for s in sights if s.score >= CLEAR] or [s for s in sights[:1] if s.score >= ENOUGH]
-        boxes = [Box.of(s) for s in clear]
-        return [box for box in boxes if (owners([Frame.around(box)], rows, columns) == 0).any()]
+        return [s for s in clear if (owners([Frame.around(Box.of(s))], rows, columns) == 0).any()]
 
     everything = slice(0, hole.shape[0]), slice(0, hole.shape[1])
     sights = _seen(photo, hole, everything)
@@ -235,7 +239,7 @@ def find_faces(photo: np.ndarray, hole: np.ndarray) -> list[Box]:
         closer = _seen(photo, hole, (around[0], around[1]))
         if not found or (closer and closer[0].score > sure):
             found = touched(closer) or found
-    return found or [Box.of(s) for s in sights if s.score >= CLEAR]
+    return found or [s for s in sights if s.score >= CLEAR]
 
 
 def _seen(photo: np.ndarray, hole: np.ndarray, part: tuple[slice, slice]) -> list[Sight]:
