@@ -7,7 +7,7 @@ import pytest
 
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.regions import merge_classes
-from faceinpaint.repair.doubt import MOUTH, SKIN, doubt
+from faceinpaint.repair.doubt import MOUTH, SKIN, doubt, unsure
 
 NOTHING = np.zeros((64, 64), np.uint8)
 
@@ -39,3 +39,11 @@ def test_each_reason_is_given() -> None:
     assert doubt(NOTHING, NOTHING) == "100% of what is left of it do not look like one"
     assert doubt(skin, NOTHING) == "neither eyes nor nose nor mouth are seen"
     assert doubt(upper_mouth, NOTHING) == "the mouth would not be in its place"
+
+
+def test_the_more_is_left_of_a_face_the_surer_must_the_detector_be() -> None:
+    half = NOTHING.copy()
+    half[:, 32:] = 1
+    for score, hole, sure in ((0.9, NOTHING, True), (0.7, NOTHING, False), (0.7, half, True), (0.6, half, False)):
+        assert (unsure(score, hole) is None) == sure
+    assert unsure(0.3, NOTHING) == "the detector is not sure enough of it"

@@ -33,8 +33,8 @@ from faceinpaint.data.sources import load_faces, load_holes  # noqa: E402
 from faceinpaint.files import write_json  # noqa: E402
 from faceinpaint.provenance import commit, versions  # noqa: E402
 from faceinpaint.repair import trained  # noqa: E402
-from faceinpaint.repair.doubt import doubt  # noqa: E402
-from faceinpaint.repair.framing import ENOUGH, Box, Frame, sights_near  # noqa: E402
+from faceinpaint.repair.doubt import doubt, unsure  # noqa: E402
+from faceinpaint.repair.framing import Box, Frame, sights_near  # noqa: E402
 from faceinpaint.repair.photograph import Repairer  # noqa: E402
 
 RECORD = ROOT / "data" / "results" / "find_faces.json"
@@ -122,7 +122,7 @@ def counted(groups: list[str], seen: list[Seen]) -> dict[str, dict[str, int]]:
     counts = {group: {"right": 0, "wrong": 0, "refused": 0} for group in sorted(set(groups))}
     taken: dict[int, list[bool]] = {}
     for one in seen:
-        if one.score >= ENOUGH and doubt(one.regions, one.hole) is None:
+        if unsure(one.score, one.hole) is None and doubt(one.regions, one.hole) is None:
             taken.setdefault(one.number, []).append(one.right)
     for number, group in enumerate(groups):
         found = taken.get(number, [])
@@ -158,10 +158,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--faceless", type=int, default=200)
     parser.add_argument("--kept", type=Path)
+    parser.add_argument("--skip", type=int, default=100, help="the thresholds were set on the first 100, with seed 0")
+    parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    entry, tool, rng = trained.find().entry, Repairer.load(), np.random.default_rng(0)
+    entry, tool, rng = trained.find().entry, Repairer.load(), np.random.default_rng(given.seed)
     with tempfile.TemporaryDirectory() as cache:
-        faces = load_faces(given.faces, "test", 256, count=given.count, cache=Path(cache))
+        faces = load_faces(given.faces, "test", 256, count=given.skip + given.count, cache=Path(cache))
+        faces = faces.subset(list(range(given.skip, len(faces))))
         holes = load_holes(given.holes, "test", 256, cache=Path(cache))
         if given.kept and given.kept.exists():
             groups, seen = kept(given.kept)
@@ -174,6 +177,8 @@ def main() -> None:
             "weights": asdict(entry) if entry else None,
             "faces": faces.source,
             "holes": holes.source,
+            "skipped": given.skip,
+            "seed": given.seed,
             "right": RIGHT,
             "groups": counted(groups, seen),
             "versions": versions(),

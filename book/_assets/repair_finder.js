@@ -2,7 +2,7 @@
 
 const STEP = 32;
 const LEAST = 0.15;
-const ENOUGH = 0.25;
+const ENOUGH = 0.6;
 const LEAST_SIDE = 24;
 const ZOOM = 96;
 const STRAIGHT = 20;

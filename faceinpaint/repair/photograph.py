@@ -28,8 +28,8 @@ from faceinpaint.pixels import from_bytes, to_bytes
 from faceinpaint.regions import merge_classes, to_official
 from faceinpaint.repair import trained
 from faceinpaint.repair.colour import line_of
-from faceinpaint.repair.doubt import doubt
-from faceinpaint.repair.framing import Box, Frame, check_box, check_frame, find_faces, owners
+from faceinpaint.repair.doubt import doubt, unsure
+from faceinpaint.repair.framing import Box, Frame, check_box, check_frame, owners, sights_near
 from faceinpaint.repair.membrane import membrane
 from faceinpaint.repair.pictures import (
     ENDINGS,
@@ -42,6 +42,9 @@ from faceinpaint.repair.pictures import (
 )
 from faceinpaint.repair.repaired import Face, Repair, comparison
 from faceinpaint.training.run import Config, check_merge, load_generator, load_parser, repairer
+
+SEEN_AT = 128
+"""Side in pixels at which is counted how much of a face is left."""
 
 OUTSIDE = ("refuse", "classical")
 """What becomes of hole pixels that lie in no face."""
@@ -149,12 +152,17 @@ class Repairer:
     ) -> tuple[list[tuple[Frame, Box | None]], list[str]]:
         """The frames of the faces, with their boxes, and why others were not taken: found ones are judged by the
         parser too."""
-        places = _places(colours, hole, boxes)
-        if boxes is not None or self.parser is None or self.config.merge != "regions":
-            return places, []
-        good, doubts = [], []
-        for frame, box in places:
-            why = doubt(*self.guess(colours, hole, frame))
+        if boxes is not None:
+            return _places(hole, boxes), []
+        good: list[tuple[Frame, Box | None]] = []
+        doubts = []
+        for sight in sights_near(np.rint(colours).astype(np.uint8), hole):
+            box = Box.of(sight)
+            frame = Frame.around(box)
+            mask = _shrunk(frame.cut(colours), frame.cut((~hole).astype(np.float32)), SEEN_AT)[1]
+            why = unsure(sight.score, mask)
+            if why is None and self.parser is not None and self.config.merge == "regions":
+                why = doubt(*self.guess(colours, hole, frame))
             if why is None:
                 good.append((frame, box))
             else:
@@ -286,18 +294,15 @@ def _checked_map(parsing: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return to_official(parsing, "celebamask-hq")  # refuses what is no class id
 
 
-def _places(colours: np.ndarray, hole: np.ndarray, boxes: Boxes) -> list[tuple[Frame, Box | None]]:
-    """The frames of the faces, with their boxes."""
+def _places(hole: np.ndarray, boxes: Sequence[Sequence[float]] | str) -> list[tuple[Frame, Box | None]]:
+    """The frames of faces given by hand, with their boxes."""
     if isinstance(boxes, str):
         if boxes != "whole":
             raise ConfigError(f"unknown box {boxes!r}", 'Give x,y,width,height in pixels, or "whole"')
         return [(Frame.whole(*hole.shape), None)]
-    if boxes is None:
-        faces = find_faces(np.rint(colours).astype(np.uint8), hole)
-    else:
-        faces = [check_box(tuple(box)) for box in boxes]
-        for box in faces:
-            check_frame(box, *hole.shape)
+    faces = [check_box(tuple(box)) for box in boxes]
+    for box in faces:
+        check_frame(box, *hole.shape)
     return [(Frame.around(box), box) for box in faces]
 
 
