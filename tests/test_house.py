@@ -69,6 +69,7 @@ def test_an_arrow_against_the_law_is_seen_wherever_it_stands(
 def test_the_picture_in_the_contributors_guide_is_that_of_the_imports() -> None:
     page = house.PAGE.read_text(encoding="utf-8")
     assert house.with_picture(page, house.picture(house.arrows())) == page, "python tools/house.py --draw"
+    assert [page.count(mark) for mark in house.MARKS] == [1, 1], "an old picture is left somewhere"
 
 
 def test_no_file_and_no_function_is_too_long_to_be_read() -> None:
