@@ -282,7 +282,9 @@ def test_a_bad_file_of_a_folder_is_left_out_with_its_reason(tmp_path: Path, name
 def test_labels_in_the_other_order_change_their_meaning(tmp_path: Path) -> None:
     """An order cannot be seen in a file; named, it is translated; an unknown one is refused before anything is read."""
     good_pair(tmp_path / "source")
-    grey(1, 32)(tmp_path / "source" / "labels" / "good.png")
+    hair = np.full((32, 32), 17, np.uint8)
+    hair[16:] = 1  # skin in both orders; a map without a face is refused
+    Image.fromarray(hair).save(tmp_path / "source" / "labels" / "good.png")
     prepare(tmp_path / "source", tmp_path / "out", split="all", size=16, order="bisenet")
     assert open_faces(tmp_path / "out", split="all", size=16).labels[0, 0, 0] == 13  # hair
     refused(
