@@ -387,8 +387,9 @@ def inpaint(
     """
     from functools import partial
 
+    from faceinpaint.repair.folder import Job, jobs_of, left_out, repair_all, repair_file
     from faceinpaint.repair.framing import parse_box
-    from faceinpaint.repair.photograph import Job, Repairer, jobs_of, left_out, repair_all, repair_file
+    from faceinpaint.repair.photograph import Repairer
 
     whole = box == ["whole"]
     boxes = "whole" if whole else [parse_box(text) for text in box] if box else None
@@ -404,13 +405,11 @@ def inpaint(
     repair = partial(repair_file, boxes=boxes, outside=outside, white_is_hole=not black_is_hole, order=order)
     if not folder:
         done = repair(tool, Job(photo, hole, out, parsing, compare))
-        for face in done.faces:
-            if face.box is not None:
-                console.print(f"face: {face.box}", highlight=False)
-        for note in done.notes:
-            console.print(f"Note: {escape(note)}", highlight=False)
+        told = [f"face: {face.box}" for face in done.faces if face.box] + [f"Note: {note}" for note in done.notes]
         if done.classical:
-            console.print(f"outside faces, filled classically: {done.classical:,} pixels", highlight=False)
+            told.append(f"outside faces, filled classically: {done.classical:,} pixels")
+        for line in told:
+            console.print(escape(line), highlight=False)
         print(out)
         return
     with _resumable(), _bar("repair", len(jobs), "photographs") as advance:

@@ -1,16 +1,23 @@
-"""What several tests make: a picture, a set of faces, results records with made-up numbers."""
+"""What several tests make: pictures, sets of faces, fresh weights, results records with made-up numbers."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from faceinpaint import weights
 from faceinpaint.comparison.records import Record
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.data.sets import FaceSet
+from faceinpaint.data.toy import draw
+from faceinpaint.presets import preset
 from faceinpaint.training.methods import METHODS
+from faceinpaint.training.run import Config
 
 NET = {"network": "alexnet", "weights": "alexnet.safetensors", "sha256": "0" * 64, "trained": True}
 
@@ -19,6 +26,34 @@ def colours(height: int = 24, width: int = 20) -> np.ndarray:
     """A picture in which every pixel is different from its neighbours."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x * 9 % 256, y * 7 % 256, (x + y) * 5 % 256], axis=-1).astype(np.uint8)
+
+
+def drawn(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A face, a hole of a box and a line, and the map, cut to any size."""
+    image, labels = draw(5, max(height, width, 16))
+    hole = np.zeros((height, width), np.uint8)
+    hole[height // 4 : height // 2, width // 3 : 2 * width // 3] = 1
+    hole[:, width // 5] = 1
+    return image[:height, :width].copy(), hole, labels[:height, :width].copy()
+
+
+def fresh_runs(root: Path) -> Path:
+    """Fresh weights: ``ours`` (``parser`` beside it), ``alone`` (without), ``single`` (no map), ``gated`` (blank)."""
+    small = preset("smoke", size=64, width=4, style_width=4, parser_width=4, baseline_scale=0.06)
+    for name, method, merge in (
+        ("ours", "facial-style", "regions"),
+        ("parser", "parser", "regions"),
+        ("away/alone", "facial-style", "regions"),
+        ("away/many", "facial-style", "classes"),
+        ("single", "facial-style", "none"),
+        ("gated", "gated-conv", "regions"),
+    ):
+        torch.manual_seed(0)
+        config = Config(method, replace(small, start="blank") if name == "gated" else small, merge=merge)
+        (root / name).mkdir(parents=True)
+        tensors = config.generator().state_dict()
+        weights.save(root / name / "generator.safetensors", tensors, {"config": config.to_dict()})
+    return root
 
 
 def face_set(n: int = 5, size: int = 32) -> FaceSet:

@@ -30,7 +30,7 @@ def source_of(module: str) -> Path:
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_give_what_they_say(module: str) -> None:
     found = doctest.testmod(import_module(f"faceinpaint.{module}"))
-    assert found.attempted > 0
+    assert found.attempted > 0 or "def " not in source_of(module).read_text(encoding="utf-8")
     assert found.failed == 0
 
 

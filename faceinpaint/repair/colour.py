@@ -24,6 +24,10 @@ class Line(NamedTuple):
     Attributes:
         centre, along: (3,) a point on it, and its direction, of length 1.
         reach: how far from it colours lie.
+
+    >>> grey = Line(np.zeros(3), np.full(3, 3**-0.5), 0.0)
+    >>> grey.held(np.array([[90, 100, 110]]), most=255).tolist()
+    [[100.0, 100.0, 100.0]]
     """
 
     centre: np.ndarray
@@ -68,7 +72,11 @@ class Line(NamedTuple):
 
 
 def line_of(colours: np.ndarray, most: int) -> Line:
-    """The line of known colours (n, 3), n > 0, of values from 0 to ``most``."""
+    """The line of known colours (n, 3), n > 0, of values from 0 to ``most``.
+
+    >>> line_of(np.array([[10, 10, 10], [200, 200, 200]]), most=255).reach
+    0.0
+    """
     colours = colours.astype(np.float64)
     if (colours == colours[:, :1]).all():
         return Line(np.zeros(3), np.full(3, 3**-0.5), 0.0)

@@ -38,6 +38,9 @@ def unsure(score: float, hole: np.ndarray) -> str | None:
 
     Args:
         score: its likelihood. hole: as for :func:`doubt`.
+
+    >>> unsure(0.0, np.zeros((64, 64)))
+    'the detector is not sure enough of it'
     """
     left = float((_oval(len(hole)) & (hole == 0)).sum() / _oval(len(hole)).sum())
     return None if score >= LEAST + MORE * left else "the detector is not sure enough of it"
@@ -55,6 +58,9 @@ def doubt(regions: np.ndarray, hole: np.ndarray) -> str | None:
     Args:
         regions: (S, S) region ids of the eight regions, as the parser sees the frame.
         hole: (S, S) bool or 0 and 1, 1 = hole.
+
+    >>> doubt(np.zeros((64, 64), int), np.zeros((64, 64)))
+    '100% of what is left of it do not look like one'
     """
     size = len(regions)
     down, across = (np.mgrid[:size, :size] + 0.5) / size

@@ -83,6 +83,12 @@ def export_onnx(source: str | Path, out: str | Path, *, half: bool = False) -> d
     Raises:
         CheckpointError: the weights are missing, damaged, or do not fit their configuration.
         ConfigError: onnx is not installed, or the network has a step that ONNX does not know.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export_onnx(folder, Path(folder) / "generator.onnx")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    faceinpaint.errors.CheckpointError: ...: the folder holds no generator.safetensors. Finish the training, or ...
     """
     out = Path(out)
     network, config, about = load_generator(source)
@@ -156,6 +162,9 @@ def provenance(about: dict[str, Any]) -> tuple[str, str]:
 
     Args:
         about: their training record. For weights of the repository's list, the list knows better.
+
+    >>> provenance({"sha256": "", "data": {"faces": "drawn faces", "face_count": 9}, "images": 64})
+    ('drawn faces, 9 faces, 64 training images', 'MIT')
     """
     for entry in listed():
         if about["sha256"] in (entry.generator, entry.parser):

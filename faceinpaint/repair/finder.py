@@ -70,6 +70,10 @@ class Sight:
         score: how sure the network is, 0 to 1.
         points: (5, 2) float: eyes, nose, corners of the mouth, in the picture of an upright head from left to right;
             across and down, in pixels counted from the picture's edge.
+
+    >>> face = Sight(0.9, np.array([[40.0, 50], [60, 50], [50, 60], [43, 70], [57, 70]]))
+    >>> [round(number) for number in face.frame]
+    [50, 51, 77, 0]
     """
 
     score: float
@@ -111,7 +115,11 @@ def _network() -> cv2.dnn.Net:
 
 
 def look(picture: np.ndarray, least: float = LEAST) -> list[Sight]:
-    """Faces of a picture (H, W, 3) RGB, 0..255, from some 20 pixels up to the whole picture; the surest first."""
+    """Faces of a picture (H, W, 3) RGB, 0..255, from some 20 pixels up to the whole picture; the surest first.
+
+    >>> look(np.zeros((64, 64, 3), np.uint8))
+    []
+    """
     height, width = picture.shape[:2]
     padded = np.zeros((1, 3, -(-height // STEP) * STEP, -(-width // STEP) * STEP), np.float32)
     padded[0, :, :height, :width] = picture.transpose(2, 0, 1)
@@ -130,7 +138,12 @@ def look(picture: np.ndarray, least: float = LEAST) -> list[Sight]:
 
 
 def apart(sights: Iterable[Sight]) -> list[Sight]:
-    """Sights of the same face joined to their mean, the surest first; one that swallows surer faces is dropped."""
+    """Sights of the same face joined to their mean, the surest first; one that swallows surer faces is dropped.
+
+    >>> points = np.array([[40.0, 50], [60, 50], [50, 60], [43, 70], [57, 70]])
+    >>> len(apart([Sight(0.9, points), Sight(0.8, points + 1), Sight(0.7, points + 200)]))
+    2
+    """
     groups: list[list[Sight]] = []
     for sight in sorted(sights, key=lambda s: -s.score):
         x, y, side, _ = sight.frame
@@ -164,6 +177,9 @@ def search(picture: np.ndarray) -> list[Sight]:
 
     Args:
         picture: (H, W, 3) RGB, 0..255; nothing larger than :data:`LONGEST` is looked at.
+
+    >>> search(np.full((64, 64, 3), 128, np.uint8))
+    []
     """
     best = look_closely(picture)
     if best and best[0].score >= SURE:
@@ -179,6 +195,9 @@ def look_closely(picture: np.ndarray, turn: int = 0) -> list[Sight]:
     """Faces of a picture turned by quarters to the left, looked for at several sizes, mirrored too.
 
     One that is tilted is looked at again, upright: the network learned from upright ones.
+
+    >>> look_closely(np.full((64, 64, 3), 128, np.uint8), turn=1)
+    []
     """
     scale = min(1.0, LONGEST / max(picture.shape[:2]))
     turned = np.rot90(picture, turn)

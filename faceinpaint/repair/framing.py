@@ -45,6 +45,9 @@ class Box(NamedTuple):
         x, y: upper left corner in pixels of the upright photograph, before the box is turned.
         width, height: in pixels.
         tilt: how far the box is turned about its centre, clockwise, in degrees.
+
+    >>> Box(40, 50, 120, 120).centre, str(Box(40, 50, 120, 120, 30))
+    ((100.0, 110.0), '40,50,120,120,30')
     """
 
     x: float
@@ -78,6 +81,9 @@ def parse_box(text: str) -> Box:
 
     Raises:
         ConfigError: it is not four or five numbers, or the box is empty.
+
+    >>> parse_box("40,50,120,120")
+    Box(x=40.0, y=50.0, width=120.0, height=120.0, tilt=0.0)
     """
     try:
         numbers = [float(part) for part in text.split(",")]
@@ -91,6 +97,10 @@ def check_box(numbers: Sequence[float], text: str | None = None) -> Box:
 
     Raises:
         ConfigError: they are not four or five, not finite, or the box is empty.
+
+    >>> check_box([40, 50, 0, 120])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    faceinpaint.errors.ConfigError: the box (40, 50, 0, 120) is not that of a face. Give x,y,width,height in pixels ...
     """
     good = len(numbers) in (4, 5) and np.isfinite(numbers).all() and numbers[2] >= 1 and numbers[3] >= 1
     if not good or max(map(abs, numbers)) > 1e6:
@@ -107,6 +117,8 @@ def check_frame(box: Box, height: int, width: int) -> None:
     Raises:
         ConfigError: the frame's side is more than :data:`WIDEST` times the photograph's longer one, or more than
             :data:`LONGEST` pixels.
+
+    >>> check_frame(Box(40, 50, 120, 120), height=300, width=200)
     """
     side, most = Frame.around(box).side, min(WIDEST * max(height, width), LONGEST)
     if side > most:
@@ -125,6 +137,10 @@ class Frame:
         x, y: its centre in pixels, counted so that the first pixel's centre is 0.
         side: in pixels.
         tilt: clockwise, in degrees.
+
+    >>> frame = Frame.whole(64, 64)
+    >>> frame.cut(np.arange(64 * 64, dtype=np.float32).reshape(64, 64)).shape, frame.place(64, 64)
+    ((64, 64), (slice(0, 64, None), slice(0, 64, None)))
     """
 
     x: float
@@ -194,7 +210,12 @@ class Frame:
 
 
 def owners(frames: Sequence[Frame], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Which frame each pixel belongs to, (n,) int: of those that it lies in, the one whose centre is nearest; or -1."""
+    """Which frame each pixel belongs to, (n,) int: of those that it lies in, the one whose centre is nearest; or -1.
+
+    >>> frames = [Frame(10, 10, 20), Frame(40, 10, 20)]
+    >>> owners(frames, rows=np.array([10, 10, 60]), columns=np.array([12, 38, 10])).tolist()
+    [0, 1, -1]
+    """
     if not frames or not len(rows):
         return np.full(len(rows), -1)
     distances = np.stack([frame.distance(rows, columns) for frame in frames])
@@ -212,12 +233,19 @@ def find_faces(photo: np.ndarray, hole: np.ndarray) -> list[Box]:
 
     Returns:
         the surest first.
+
+    >>> find_faces(np.full((64, 64, 3), 128, np.uint8), np.eye(64, dtype=bool))
+    []
     """
     return [Box.of(sight) for sight in sights_near(photo, hole)]
 
 
 def sights_near(photo: np.ndarray, hole: np.ndarray) -> list[Sight]:
-    """The faces that :func:`find_faces` gives, as they were seen."""
+    """The faces that :func:`find_faces` gives, as they were seen.
+
+    >>> sights_near(np.full((64, 64, 3), 128, np.uint8), np.eye(64, dtype=bool))
+    []
+    """
     if hole.all():
         return []
     rows, columns = np.nonzero(hole)

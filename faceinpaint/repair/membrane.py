@@ -34,6 +34,10 @@ def membrane(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     Returns:
         float32 of the shape of ``values``: known pixels as they were, unknown ones between the smallest and the
         largest known value; zero everywhere if nothing is known.
+
+    >>> known = np.array([[True, False, True]])
+    >>> membrane(np.array([[10, 0, 30]]), known).round().tolist()
+    [[10.0, 20.0, 30.0]]
     """
     planes = values.reshape(*known.shape, -1).astype(np.float32)
     if known.all():

@@ -57,6 +57,14 @@ class Photograph:
         orientation: EXIF tag, 1 to 8.
         before, after: (type, content) of the other PNG chunks before and after the samples.
         info: what WebP can hold: ``icc_profile``, ``exif``, ``xmp``.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     path = Path(place) / "photo.png"
+    ...     Image.new("RGB", (20, 10), "red").save(path)
+    ...     photo = read_photograph(path)
+    >>> photo.pixels.shape, photo.depth, photo.orientation
+    ((10, 20, 3), 8, 1)
     """
 
     path: Path
@@ -123,7 +131,16 @@ class Photograph:
 
 
 def turned(array: np.ndarray, photo: Photograph) -> np.ndarray:
-    """An array (H, W, ...) laid out as the photograph is stored, turned upright."""
+    """An array (H, W, ...) laid out as the photograph is stored, turned upright.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     path = Path(place) / "photo.png"
+    ...     Image.new("RGB", (20, 10), "red").save(path)
+    ...     photo = replace(read_photograph(path), orientation=6)
+    >>> turned(np.zeros((10, 20)), photo).shape
+    (20, 10)
+    """
     return _TURNS[photo.orientation](array)
 
 
@@ -133,6 +150,13 @@ def read_photograph(path: str | Path) -> Photograph:
     Raises:
         DataError: it cannot be read (:func:`faceinpaint.data.images.open_picture`), or its colours are those of
             print (CMYK).
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     path = Path(place) / "photo.png"
+    ...     Image.new("RGB", (20, 10), "red").save(path)
+    ...     read_photograph(path).pixels[0, 0].tolist()
+    [255, 0, 0]
     """
     path = Path(path)
     picture = open_picture(path, (*FORMATS, "HEIF") if path.suffix.lower() in HEIC and _reads_heic(path) else FORMATS)
@@ -220,6 +244,15 @@ def read_hole_for(
 
     Raises:
         DataError: it is no mask (:func:`faceinpaint.data.masks.load_hole`), or of another size than the photograph.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     path = Path(place) / "photo.png"
+    ...     Image.new("RGB", (20, 10), "red").save(path)
+    ...     mask = Path(place) / "hole.png"
+    ...     Image.fromarray(255 * np.eye(10, 20, dtype=np.uint8)).save(mask)
+    ...     int(read_hole_for(read_photograph(path), mask).sum())
+    10
     """
     from faceinpaint.data.masks import read_hole
 
@@ -232,7 +265,16 @@ def read_hole_for(
 
 
 def read_parsing_for(photo: Photograph, path: str | Path, order: str = "celebamask-hq") -> np.ndarray:
-    """The parsing map of a photograph, upright, (H, W) uint8 official class ids; as :func:`read_hole_for`."""
+    """The parsing map of a photograph, upright, (H, W) uint8 official class ids; as :func:`read_hole_for`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     path = Path(place) / "photo.png"
+    ...     Image.new("RGB", (20, 10), "red").save(path)
+    ...     Image.new("L", (20, 10), 1).save(Path(place) / "map.png")
+    ...     read_parsing_for(read_photograph(path), Path(place) / "map.png").shape
+    (10, 20)
+    """
     from faceinpaint.data.images import read_labels
 
     return _upright_like(photo, read_labels(path, order), 1, "parsing map", path)
@@ -269,6 +311,14 @@ def write_photograph(path: str | Path, photo: Photograph) -> None:
     Raises:
         ConfigError: the format would change known pixels.
         OSError: the system refuses.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     path = Path(place) / "photo.png"
+    ...     Image.new("RGB", (20, 10), "red").save(path)
+    ...     write_photograph(Path(place) / "copy.png", read_photograph(path))
+    ...     np.asarray(Image.open(Path(place) / "copy.png")).shape
+    (10, 20, 3)
     """
     path = Path(path)
     check_format(path, photo)
@@ -283,6 +333,10 @@ def check_format(path: Path, photo: Photograph | None = None) -> None:
 
     Raises:
         ConfigError: the format would change known pixels.
+
+    >>> check_format(Path("repaired.jpg"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    faceinpaint.errors.ConfigError: repaired.jpg: known pixels would not survive this format. Name a .png, ...
     """
     ending = path.suffix.lower()
     if ending not in HOLDS:

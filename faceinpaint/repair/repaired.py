@@ -22,6 +22,10 @@ class Face:
         hole: (S, S) uint8, 1 = hole.
         regions: (S, S) uint8 region ids, predicted or as given; None if the generator reads no map.
         output: (S, S, 3) uint8, what the generator made of it, known pixels included.
+
+    >>> nothing = np.zeros((64, 64), np.uint8)
+    >>> Face(Frame.whole(64, 64), None, nothing, nothing, None, nothing).frame.side  # nothing was seen
+    64
     """
 
     frame: Frame
@@ -41,6 +45,9 @@ class Repair:
         faces: those that were repaired.
         classical: how many hole pixels lie outside of them and were filled classically.
         notes: what was done to the files that a reader should know.
+
+    >>> Repair(np.zeros((8, 8, 3), np.uint8), faces=(), classical=12).classical
+    12
     """
 
     pixels: np.ndarray
@@ -61,6 +68,10 @@ def comparison(photo: np.ndarray, hole: np.ndarray, done: Repair, height: int = 
 
     Returns:
         (h, w, 3) uint8.
+
+    >>> photo, hole = np.zeros((64, 64, 3), np.uint8), np.eye(64)
+    >>> comparison(photo, hole, Repair(photo, faces=(), classical=64), height=64).dtype
+    dtype('uint8')
     """
     gap, top = 8, 24
     rows = [_row(photo, hole, done, place, height) for place in _shown(hole, done)]

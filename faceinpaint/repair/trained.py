@@ -51,6 +51,9 @@ class Trained:
         trained_on: pictures, size and number, in one line.
         licence: of the weights, which follows from that of the pictures.
         generator, parser: sha256 of the two files; no parser where the generator reads no map.
+
+    >>> str(Trained("mine-64", "drawn faces, 64x64", "MIT", "0" * 64))
+    'mine-64: trained on drawn faces, 64x64; MIT'
     """
 
     name: str
@@ -72,6 +75,9 @@ class Found:
         parser: the parser's, or None if there is none beside it.
         about: one line on what they are.
         entry: of the list, if they come from there.
+
+    >>> Found(Path("runs/ours/generator.safetensors"), None, "a run").generator.name
+    'generator.safetensors'
     """
 
     generator: Path
@@ -81,7 +87,11 @@ class Found:
 
 
 def places() -> list[Path]:
-    """Folders that may hold a list, the preferred one first; new entries go to the first of them."""
+    """Folders that may hold a list, the preferred one first; new entries go to the first of them.
+
+    >>> places()[-1].name
+    'trained'
+    """
     named = os.environ.get(NAMED)
     first = [Path(named)] if named else []
     return [*first, *([FOLDER] if FOLDER.is_dir() else []), user_cache_path("faceinpaint") / "trained"]
@@ -92,12 +102,19 @@ def listed(folder: Path | None = None) -> list[Trained]:
 
     Raises:
         CheckpointError: a list is damaged.
+
+    >>> listed(Path("a folder without a list"))
+    []
     """
     return [entry for _, entry in _shelved(folder)]
 
 
 def published() -> list[Trained]:
-    """What :func:`download` may fetch."""
+    """What :func:`download` may fetch.
+
+    >>> all(len(entry.generator) == 64 for entry in published())
+    True
+    """
     return _read(PUBLISHED)
 
 
@@ -140,6 +157,9 @@ def find(name: str | Path | None = None, parser: str | Path | None = None, folde
 
     Raises:
         CheckpointError: there are none, or a file is not the one that the list names.
+
+    >>> find().entry in listed()
+    True
     """
     named = None if parser is None else weights.trained_file(parser)
     if isinstance(name, str) and name.startswith(HUB):
@@ -199,6 +219,10 @@ def download(name: str | None = None, *, address: str | None = None, folder: Pat
         CheckpointError: no connection, it broke, or what came is not what the list names.
         ConfigError: there is no entry of that name, or no address.
         DataError: another process is at it, or the system refuses to write.
+
+    >>> download("nobody")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    faceinpaint.errors.ConfigError: no weights are called 'nobody'. Use one of ...
     """
     offered = {entry.name: entry for entry in published()}
     entry = offered.get(name) if name else next(iter(offered.values()), None)
@@ -265,6 +289,12 @@ def add(
         CheckpointError: a file cannot be used.
         ConfigError: the generator reads a map and there is no parser or one of another merge, or the name cannot be
             that of a folder. Then the list and its weights are as they were.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     again = add(find().generator, "again", "as before", "as before", folder=Path(place))
+    ...     again.name, [entry.name for entry in listed(Path(place))]
+    ('again', ['again'])
     """
     folder = folder or places()[0]
     if not plain_name(name):
@@ -317,7 +347,11 @@ def _swapped(new: Path, place: Path) -> Iterator[None]:
 
 
 def halved(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor in half precision; as it is if it holds whole numbers, or one above 65504, which half cannot hold."""
+    """A tensor in half precision; as it is if it holds whole numbers, or one above 65504, which half cannot hold.
+
+    >>> halved(torch.tensor([1.0])).dtype, halved(torch.tensor([1e6])).dtype
+    (torch.float16, torch.float32)
+    """
     small = tensor.half() if tensor.is_floating_point() else tensor
     return small if bool(small.isfinite().all()) else tensor
 
@@ -330,6 +364,13 @@ def halve(source: Path, out: Path) -> str:
 
     Raises:
         CheckpointError: ``source`` cannot be read.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     source, out = Path(place) / "run.safetensors", Path(place) / "half.safetensors"
+    ...     weights.save(source, {"bias": torch.zeros(2)}, {})
+    ...     len(halve(source, out)), weights.load(out)[0]["bias"].dtype
+    (64, torch.float16)
     """
     tensors, about = weights.load(source)
     record: dict[str, Any] = {k: v for k, v in about.items() if k != "sha256"}
