@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -244,3 +245,14 @@ def test_weights_are_listed_and_added_and_used_by_default(
     assert call(monkeypatch, capfd, "weights", "list")[1] == out
     code, _, err = call(monkeypatch, capfd, *words)
     assert (code, "weights: fresh: trained on nothing at all; MIT" in err) == (0, True)
+
+
+def test_the_command_imports_nothing_that_it_does_not_use(folder: Path, runs: Path) -> None:
+    heavy = "torch._dynamo", "sympy", "scipy", "skimage", "torchvision", "lightning_fabric", "tensorboard", "matplotlib"
+    program = (
+        "import sys; from faceinpaint import cli\ntry: cli.main()\nexcept SystemExit as end: assert not end.code\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    words = ["inpaint", "photos/a.png", "--hole", "holes/a.png", "--box", "whole", "--out", "a.png"]
+    command = [sys.executable, "-c", program, *words, "--weights", str(runs / "ours")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1] == "[]"

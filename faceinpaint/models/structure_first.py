@@ -36,7 +36,6 @@ def grey(image: Tensor) -> Tensor:
     return (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
-@torch.compiler.disable
 def lines(image: Tensor, hole: Tensor | None = None) -> Tensor:
     """Canny's edges of pictures, by scikit-image: the structure that the first network has to complete.
 
@@ -54,7 +53,13 @@ def lines(image: Tensor, hole: Tensor | None = None) -> Tensor:
     >>> lines(image)[0, 0, 8].sum()
     tensor(1.)
     """
-    from skimage.feature import canny  # here: who only repairs with another method does not wait for it
+    # Both here: who only repairs with another method waits neither for torch's compiler nor for scikit-image.
+    found: Tensor = torch.compiler.disable(_lines)(image, hole)
+    return found
+
+
+def _lines(image: Tensor, hole: Tensor | None) -> Tensor:
+    from skimage.feature import canny
 
     shown = grey(image.detach().float()) / 2 + 0.5
     if hole is not None:
