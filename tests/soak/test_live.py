@@ -32,4 +32,4 @@ def test_no_live_chapter_of_thirty_hangs(tmp_path: Path) -> None:
         models = nbformat.read(out, as_version=4).metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
         sliders = sum("Slider" in model["model_name"] for model in models.values())
         assert sliders, f"{page} was not live"
-    leave("live", {"runs": RUNS, "hung": 0, "timeout": TIMEOUT, "seconds": seconds}, 0, began)
+    leave("live", {"runs": RUNS, "hung": 0, "timeout": TIMEOUT, "seconds_each": seconds}, 0, began)
