@@ -24,7 +24,7 @@ def test_every_network_can_be_built_and_is_small(name):
     assert 2 * numbers < drawn.LARGEST
 
 
-@pytest.mark.parametrize("name", [name for name in drawn.NETWORKS if name != "gated-conv"])  # it has yet to learn
+@pytest.mark.parametrize("name", drawn.NETWORKS)
 def test_the_networks_of_the_chapters_are_kept_with_their_losses(name):
     folder = drawn.OUT / name
     _, config, about = load_generator(folder)
