@@ -22,7 +22,7 @@ reproduce: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/oxlint --deny-warnings book/_assets faceinpaint/show/painter
+	$(BIN)/oxlint --deny-warnings book/_assets
 	$(BIN)/mypy faceinpaint
 
 test: lint tests

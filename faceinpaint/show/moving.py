@@ -177,7 +177,10 @@ def _painter(picture: np.ndarray, regions_at: np.ndarray, painted: np.ndarray, a
 
 
 def _script(name: str) -> str:
-    """A file of ``painter/`` as the value of an attribute: a figure has its scripts in itself and needs no file."""
+    """A file of ``painter/`` as the value of an attribute: a figure has its scripts in itself and needs no file.
+
+    The folder stands with the book's other scripts; here is a link to it, and in an installed package the files.
+    """
     text = (Path(__file__).parent / "painter" / f"{name}.js").read_text(encoding="utf-8")
     lines = (line.strip() for line in text.splitlines() if not line.lstrip().startswith("//"))
     return html.escape(" ".join(lines), quote=True)
