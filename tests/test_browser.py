@@ -171,6 +171,13 @@ def test_a_hole_is_painted_by_a_finger_that_moves(site):
     tab.context.close()
 
 
+def test_the_hours_on_a_gpu_in_the_readme_are_those_that_the_chapter_counts(site):
+    page = (site.folder / "book" / "train.html").read_text(encoding="utf-8")
+    counted = re.search(r"every row: ([\d.]+) hours on one GPU.* and (\d+) GPU hours", " ".join(page.split()))
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"take {counted[1]} hours in `gpu`, {counted[2]} in `paper`" in readme
+
+
 def test_a_page_runs_no_script_but_its_own(site):
     tab = site.open("book/masks.html")
     tab.evaluate(
