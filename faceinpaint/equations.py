@@ -30,7 +30,7 @@ class Equation:
         summary: first line of its docstring.
         line: of the source file, where the object begins.
 
-    >>> Equation(25, "faceinpaint.metrics", "psnr", "Peak signal-to-noise ratio in dB.", 82).object
+    >>> Equation(number=25, module="faceinpaint.metrics", object="psnr", summary="In dB.", line=82).object
     'psnr'
     """
 

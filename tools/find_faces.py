@@ -139,7 +139,7 @@ def near(frame: Frame, true: Frame) -> bool:
 
 def kept(path: Path) -> tuple[list[str], list[Seen]]:
     """What :func:`keep` wrote."""
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         parts = zip(*(file[name] for name in Seen._fields), strict=True)
         seen = [Seen(int(n), str(g), bool(r), float(s), regions, hole) for n, g, r, s, regions, hole in parts]
         return [str(group) for group in file["groups"]], seen

@@ -209,10 +209,10 @@ def _deep_tiff(path: Path, content: bytes) -> np.ndarray | None:
     Raises:
         DataError: they cannot be decoded.
     """
-    with Image.open(path, formats=("TIFF",)) as picture:
-        tags = getattr(picture, "tag_v2", {})
-        bits, turn, channels = tags.get(258, (8,)), tags.get(274, 1), tags.get(277, 1)
-    if max(bits) <= 8 or channels < 3:
+    tags = Image.Exif()  # whose layout is that of a TIFF file
+    tags.load(content)
+    bits, turn, channels = tags.get(258, 8), tags.get(274, 1), tags.get(277, 1)
+    if (max(bits) if isinstance(bits, tuple) else bits) <= 8 or channels < 3:
         return None
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3 or decoded.shape[2] not in (3, 4):
@@ -317,7 +317,7 @@ def write_photograph(path: str | Path, photo: Photograph) -> None:
     ...     path = Path(place) / "photo.png"
     ...     Image.new("RGB", (20, 10), "red").save(path)
     ...     write_photograph(Path(place) / "copy.png", read_photograph(path))
-    ...     np.asarray(Image.open(Path(place) / "copy.png")).shape
+    ...     read_photograph(Path(place) / "copy.png").pixels.shape
     (10, 20, 3)
     """
     path = Path(path)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
+from faceinpaint.data.images import read_rgb
 from faceinpaint.errors import DataError
 from faceinpaint.regions import REGION_COLOURS, damaged_regions
 from faceinpaint.show.figure import _PALETTE, OTHER_AND_REGIONS, Figure, _and, _grid, _img, _legend, _plane, pixels
@@ -56,10 +56,9 @@ def samples(folder: str | Path, *, rows: int = 2, caption: str = "") -> Figure:
     folder = Path(folder)
     try:
         seen = [int(n) for n in json.loads((folder / "log.json").read_text(encoding="utf-8"))["pictured"]]
-        with Image.open(folder / "samples.png") as file:
-            whole = np.asarray(file.convert("RGB"))
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"its sample pictures cannot be read ({error})", "Train again", folder) from None
+    whole = read_rgb(folder / "samples.png")
     columns = np.split(whole, 2 + len(seen), axis=1)
     faces_ = [np.split(column, 4)[:rows] for column in columns]
     titles = ["true", "damaged", *(f"after {n:,}" for n in seen)]
