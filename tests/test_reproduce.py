@@ -239,8 +239,8 @@ def test_a_damaged_record_is_refused_with_its_field(made: Path) -> None:
 
 
 def test_a_setting_that_no_row_reads_is_refused_whoever_calls(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no row of ablations reads the setting 'baseline_scale'") as caught:
-        reproduce(preset("smoke", baseline_scale=1.0), tmp_path / "out", rows=ABLATIONS[:1])
+    with pytest.raises(ConfigError, match="no row of ablations reads the setting 'parser_width'") as caught:
+        reproduce(preset("smoke", parser_width=12), tmp_path / "out", rows=ABLATIONS[:1])
     assert "style_width" in caught.value.remedy
     assert not (tmp_path / "out").exists()
 
@@ -308,11 +308,11 @@ def test_rows_that_are_the_default_of_the_preset_are_left_out(tmp_path: Path) ->
     }
     assert not any(is_default(row, preset("gpu")) for row in ROWS)
     rows = [row for row in ABLATIONS if row.key in ("style-ups-3", "heads-separate")]
-    _, shown = run(tmp_path / "out", rows=rows, preset=tiny(style_ups=3))
+    _, shown = run(tmp_path / "out", rows=rows, preset=tiny(style_ups=3, parser_width=PRESETS["smoke"].parser_width))
     assert "left out: style-ups-3, which is the default at this preset" in shown
     assert {p.stem for p in (tmp_path / "out" / "records").iterdir()} == {"heads-separate", "logs"}
     with pytest.raises(ConfigError, match="no row is left"):
-        run(tmp_path / "none", rows=rows[1:], preset=tiny(style_ups=3))
+        run(tmp_path / "none", rows=rows[1:], preset=tiny(style_ups=3, parser_width=PRESETS["smoke"].parser_width))
 
 
 def test_pairs_of_other_faces_are_refused_before_anything_is_trained(

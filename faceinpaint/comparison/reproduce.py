@@ -188,16 +188,19 @@ def planned(rows: str, only: Sequence[str] | None = None) -> list[RowPlan]:
 def check_read(preset: Preset, rows: Sequence[RowPlan]) -> None:
     """Refuse a setting that no row of the plan reads, of which these are rows: rows of one table are made alike.
 
+    Rows of the caller's own, which are in no plan, are the caller's business.
+
     Raises:
         ConfigError: a field of the preset is not what its name has, and nobody reads it.
     """
     plan = next((name for name, plan in PLANS.items() if all(row in plan for row in rows)), None)
-    used, named = methods_of(PLANS[plan] if plan else rows), PRESETS.get(preset.name, preset)
-    which = f"no row of {plan}" if plan else "no row"
+    if plan is None:
+        return
+    used, named = methods_of(PLANS[plan]), PRESETS.get(preset.name, preset)
     takes = dict.fromkeys(name for method in used for name in (*SHARED, *method.settings))
     for setting, value in dataclasses.asdict(preset).items():
         if value != getattr(named, setting) and not any(method.reads(setting) for method in used):
-            raise ConfigError(f"{which} reads the setting {setting!r}", f"They read {', '.join(takes)}")
+            raise ConfigError(f"no row of {plan} reads the setting {setting!r}", f"They read {', '.join(takes)}")
 
 
 def is_default(row: RowPlan, preset: Preset) -> bool:
