@@ -122,6 +122,15 @@ def test_a_list_to_choose_from_reacts(site):
     tab.context.close()
 
 
+def at_rest(tab, *squares):
+    """Where squares are once the page, which scrolls smoothly, has come to rest."""
+    before = None
+    while before != (now := [square.bounding_box() for square in squares]):
+        before = now
+        tab.wait_for_timeout(150)
+    return now
+
+
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
 def test_a_hole_can_be_painted(site, viewport):
     tab = site.open("book/masks.html", viewport)
@@ -136,7 +145,7 @@ def test_a_hole_can_be_painted(site, viewport):
     assert keyed[0] != start[0]
     boxes.nth(5).click()  # by mouse or finger
     assert boxes.nth(5).is_checked()
-    first, last = boxes.nth(16).bounding_box(), boxes.nth(23).bounding_box()
+    first, last = at_rest(tab, boxes.nth(16), boxes.nth(23))
     tab.mouse.move(first["x"] + 5, first["y"] + 5)
     tab.mouse.down()
     tab.mouse.move(last["x"] + 5, last["y"] + 5, steps=30)  # by drawing over a row
@@ -158,7 +167,7 @@ def test_a_hole_is_painted_by_a_finger_that_moves(site):
     tab = site.open("book/masks.html", PHONE)
     boxes = tab.locator("article figure.fi:has(.fi-cells) input[type=checkbox]")
     boxes.nth(0).scroll_into_view_if_needed()
-    first, last = boxes.nth(0).bounding_box(), boxes.nth(7).bounding_box()
+    first, last = at_rest(tab, boxes.nth(0), boxes.nth(7))
     assert not any(boxes.nth(i).is_checked() for i in range(8))
     finger = tab.context.new_cdp_session(tab)
     for k in range(31):
