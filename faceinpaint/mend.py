@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-import torch
+from torch import library as operators
 
-_TORCHVISION_OPERATORS: list[torch.library.Library] = []
+_TORCHVISION_OPERATORS: list[operators.Library] = []
 
 
 def mend_torchvision() -> None:
@@ -30,7 +30,7 @@ def mend_torchvision() -> None:
         return
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = operators.Library("torchvision", "FRAGMENT")
     library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _TORCHVISION_OPERATORS.append(library)  # a collected Library takes its operators with it

@@ -9,45 +9,26 @@ Only figures leave this script.
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
+import measuring  # before the library, which it finds
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from faceinpaint import metrics  # noqa: E402
-from faceinpaint.comparison.claims import fused_by, seams, untouched  # noqa: E402
-from faceinpaint.data.sets import FaceSet, HoleSet  # noqa: E402
-from faceinpaint.data.sources import load_faces, load_holes  # noqa: E402
-from faceinpaint.files import write_json  # noqa: E402
-from faceinpaint.models import composite  # noqa: E402
-from faceinpaint.models.start import within  # noqa: E402
-from faceinpaint.pixels import from_bytes  # noqa: E402
-from faceinpaint.provenance import stamp  # noqa: E402
-from faceinpaint.regions import damaged_regions, merge_classes  # noqa: E402
-from faceinpaint.training.run import load_generator  # noqa: E402
-
-RECORD = ROOT / "data" / "results" / "claims.json"
+from faceinpaint.comparison.claims import fused_by, seams, untouched
+from faceinpaint.data.sets import FaceSet, HoleSet
+from faceinpaint.files import write_json
+from faceinpaint.models import composite
+from faceinpaint.models.start import within
+from faceinpaint.provenance import stamp
+from faceinpaint.regions import damaged_regions
+from faceinpaint.training.run import load_generator
 
 WEIGHED = ("learned", "local", "global")
 """How local and global styles are weighed: as trained, or one of them alone in the same network."""
-
-
-def summary(values: np.ndarray, digits: int = 5) -> dict[str, float]:
-    """Mean and its 95% interval over faces; what was not measured of a face is left out."""
-    kept = values[np.isfinite(values)]
-    low, high = metrics.bootstrap_interval(kept)
-    return {
-        name: round(float(x), digits) for name, x in (("mean", kept.mean()), ("low", low), ("high", high))
-    }  # fmt: skip
 
 
 def parts(hole: Tensor, regions: Tensor) -> dict[str, Tensor]:
@@ -60,17 +41,12 @@ def parts(hole: Tensor, regions: Tensor) -> dict[str, Tensor]:
     }  # fmt: skip
 
 
-def measure(generator: nn.Module, faces: FaceSet, holes: HoleSet, batch: int = 16) -> dict[str, Any]:
+def measure(generator: nn.Module, faces: FaceSet, holes: HoleSet) -> dict[str, Any]:
     """All of it, each face with one hole and its true map."""
     steps: dict[str, dict[str, list[Tensor]]] = {name: {"across": [], "within": []} for name in WEIGHED}
-    raw: dict[str, list[float]] = {}
+    raw: dict[str, list[Tensor]] = {}
     found = []
-    for start in range(0, len(faces), batch):
-        at = slice(start, min(start + batch, len(faces)))
-        image = from_bytes(torch.from_numpy(faces.images[at].copy()).permute(0, 3, 1, 2))
-        regions = torch.from_numpy(np.asarray(merge_classes(np.array(faces.labels[at])))).byte()
-        numbers = np.arange(at.start, at.stop) % len(holes)
-        hole = torch.from_numpy(np.stack([holes.holes[i] for i in numbers]))[:, None].float()
+    for image, hole, regions in measuring.batches(faces, holes):
         found.append(untouched(generator, image, hole, regions))
         for name in WEIGHED:
             with torch.no_grad(), fused_by(generator, name) if name != "learned" else nullcontext():
@@ -83,21 +59,20 @@ def measure(generator: nn.Module, faces: FaceSet, holes: HoleSet, batch: int = 1
                 for part, where in parts(hole, regions).items():
                     share = where.sum((1, 2))
                     values = torch.where(share > 0, (off * where).sum((1, 2)) / share, torch.nan)
-                    raw.setdefault(part, []).extend(values.tolist())
-        print(f"\r{at.stop}/{len(faces)}", end="", file=sys.stderr)
+                    raw.setdefault(part, []).append(values)
     return {
         "untouched": {
             "of_normalised": max(f.of_normalised for f in found),
             "of_input": round(float(np.mean([f.of_input for f in found])), 3),
             "pixels": round(float(np.mean([f.pixels for f in found])), 3),
         },
-        "raw_l1": {part: summary(np.array(values)) for part, values in raw.items()},
+        "raw_l1": {part: measuring.interval(torch.cat(values), 5) for part, values in raw.items()},
         "seams": {
-            name: {kind: summary(torch.cat(values).numpy()) for kind, values in kinds.items()}
+            name: {kind: measuring.interval(torch.cat(values), 5) for kind, values in kinds.items()}
             for name, kinds in steps.items()
         },
         "change": {
-            name: summary((torch.cat(steps[name]["across"]) - torch.cat(steps["learned"]["across"])).numpy())
+            name: measuring.interval(torch.cat(steps[name]["across"]) - torch.cat(steps["learned"]["across"]), 5)
             for name in WEIGHED[1:]
         },
     }
@@ -105,23 +80,16 @@ def measure(generator: nn.Module, faces: FaceSet, holes: HoleSet, batch: int = 1
 
 def main() -> None:
     """Measure and write the record."""
-    told = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    told = measuring.arguments(__doc__, "claims.json")
     told.add_argument("run", help="weights of the patent's method")
     told.add_argument("--local", help="weights of the same trained with fusion=local, without the global style")
-    told.add_argument("--faces", default="toy")
-    told.add_argument("--holes", default="drawn")
-    told.add_argument("--count", type=int, default=500)
-    told.add_argument("--cache", type=Path, help="folder of prepared pictures")
-    told.add_argument("--out", type=Path, default=RECORD)
     given = told.parse_args()
     began = time.monotonic()
     generator, config, about = load_generator(given.run)
     if config.method != "facial-style" or not hasattr(within(generator), "repair"):
         told.error(f"{given.run} holds no region normalisation")
     size = config.preset.size
-    faces = load_faces(given.faces, "test", size, count=given.count, cache=given.cache)
-    holes = load_holes(given.holes, "test", size, count=given.count, cache=given.cache)
-    holes = holes.subset(np.random.default_rng(0).permutation(len(holes)))  # masks are sorted by size
+    faces, holes = measuring.pictures(given, size)
     found = measure(generator, faces, holes)
     if given.local:
         other, how, _ = load_generator(given.local)

@@ -9,58 +9,34 @@ membrane's, and with the set cut to a tenth. Only figures leave this script.
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import measuring  # before the library, which it finds
 import numpy as np
 import torch
 from torch import Tensor
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from faceinpaint import metrics  # noqa: E402
-from faceinpaint.data.sets import FaceSet, HoleSet  # noqa: E402
-from faceinpaint.data.sources import load_faces, load_holes  # noqa: E402
-from faceinpaint.errors import DataError  # noqa: E402
-from faceinpaint.files import write_json  # noqa: E402
-from faceinpaint.models import composite  # noqa: E402
-from faceinpaint.models.similar_faces import SimilarFaces  # noqa: E402
-from faceinpaint.models.start import Started, membrane, within  # noqa: E402
-from faceinpaint.models.structure_first import StructureFirst, lines  # noqa: E402
-from faceinpaint.pixels import from_bytes  # noqa: E402
-from faceinpaint.provenance import stamp  # noqa: E402
-from faceinpaint.training.methods import METHODS  # noqa: E402
-from faceinpaint.training.run import load_generator  # noqa: E402
-
-RECORD = ROOT / "data" / "results" / "prior_arts.json"
+from faceinpaint import metrics
+from faceinpaint.data.sets import FaceSet, HoleSet
+from faceinpaint.errors import DataError
+from faceinpaint.files import write_json
+from faceinpaint.models import composite
+from faceinpaint.models.similar_faces import SimilarFaces
+from faceinpaint.models.start import Started, membrane, within
+from faceinpaint.models.structure_first import StructureFirst, lines
+from faceinpaint.provenance import stamp
+from faceinpaint.training.methods import METHODS
+from faceinpaint.training.run import load_generator
 
 QUARTERS = 4
 """Groups of faces by their distance to the nearest of the set."""
 
 
-def pairs(faces: FaceSet, holes: HoleSet, batch: int = 16) -> Iterator[tuple[Tensor, Tensor]]:
-    """Photographs (B, 3, S, S) in [-1, 1] with one hole each, (B, 1, S, S)."""
-    for start in range(0, len(faces), batch):
-        image = from_bytes(torch.from_numpy(faces.images[start : start + batch].copy()).permute(0, 3, 1, 2))
-        numbers = np.arange(start, start + len(image)) % len(holes)
-        yield image, torch.from_numpy(np.stack([holes.holes[i] for i in numbers]))[:, None].float()
-        print(f"\r{start + len(image)}/{len(faces)}", end="", file=sys.stderr)
-
-
 def quality(made: Tensor, image: Tensor, hole: Tensor) -> Tensor:
     """PSNR in the hole."""
     return metrics.psnr(metrics.quantise(composite(made, image, hole)), metrics.quantise(image), hole)
-
-
-def interval(values: Tensor) -> dict[str, float]:
-    """Mean and its 95% interval over faces."""
-    low, high = metrics.bootstrap_interval(values.numpy())
-    return {"psnr": round(float(values.mean()), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 
 
 def milliseconds(generator: Callable[..., Any], size: int, repeats: int = 21) -> float:
@@ -87,7 +63,7 @@ def of_structure(run: str, others: Sequence[str], faces: FaceSet, holes: HoleSet
     if not isinstance(network, StructureFirst):
         raise DataError(f"these are the weights of {config.method}", "Name those of structure-first", run)
     found: dict[str, list[Tensor]] = {"none": [], "completed": [], "true": []}
-    for image, hole in pairs(faces, holes):
+    for image, hole, _ in measuring.batches(faces, holes):
         with torch.no_grad():
             out = generator(image, hole)
             filled = generator.fill(image, hole) if isinstance(generator, Started) else image
@@ -104,7 +80,7 @@ def of_structure(run: str, others: Sequence[str], faces: FaceSet, holes: HoleSet
         took[METHODS[how.method].title] = milliseconds(net, how.preset.size)
     return {
         "training": about, "images": about["images"], "size": size, "pairs": len(faces), "faces": faces.source,
-        "psnr": {name: interval(torch.cat(values)) for name, values in found.items()}, "milliseconds": took,
+        "psnr": {name: measuring.interval(torch.cat(values)) for name, values in found.items()}, "milliseconds": took,
     }  # fmt: skip
 
 
@@ -121,7 +97,7 @@ def of_similar(run: str, faces: FaceSet, holes: HoleSet) -> dict[str, Any]:
 
     def repaired() -> tuple[Tensor, Tensor, Tensor]:
         made, near, classical = [], [], []
-        for image, hole in pairs(faces, holes):
+        for image, hole, _ in measuring.batches(faces, holes):
             with torch.no_grad():
                 filled = generator.fill(image, hole) if isinstance(generator, Started) else image * (1 - hole)
                 made.append(quality(generator(image, hole).image, image, hole))
@@ -132,7 +108,6 @@ def of_similar(run: str, faces: FaceSet, holes: HoleSet) -> dict[str, Any]:
     whole, near, classical = repaired()
     references = int(network.held.sum())
     network.cut(max(references // 10, network.nearest + 1))
-    change = interval(repaired()[0] - whole)
     order = near.argsort()
     return {
         "training": about, "images": about["images"], "size": config.preset.size, "pairs": len(faces),
@@ -144,30 +119,23 @@ def of_similar(run: str, faces: FaceSet, holes: HoleSet) -> dict[str, Any]:
             }
             for part in order.tensor_split(QUARTERS)
         ],
-        "tenth": {"change": change["psnr"], "low": change["low"], "high": change["high"]},
+        "tenth": measuring.interval(repaired()[0] - whole),
     }  # fmt: skip
 
 
 def main() -> None:
     """Measure and write the record."""
-    told = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    told = measuring.arguments(__doc__, "prior_arts.json")
     told.add_argument("--structure", help="weights of structure-first")
     told.add_argument("--similar", help="weights of similar-faces")
     told.add_argument("--others", nargs="*", default=[], help="weights of other methods, to be timed")
-    told.add_argument("--faces", default="toy")
-    told.add_argument("--holes", default="drawn")
-    told.add_argument("--count", type=int, default=500)
-    told.add_argument("--cache", type=Path, help="folder of prepared pictures")
-    told.add_argument("--out", type=Path, default=RECORD)
     given = told.parse_args()
     if not (given.structure or given.similar):
         told.error("name the weights of --structure or of --similar")
     began = time.monotonic()
     record: dict[str, Any] = {"kind": "prior arts", "version": 1}
     size = load_generator(given.structure or given.similar)[1].preset.size
-    faces = load_faces(given.faces, "test", size, count=given.count, cache=given.cache)
-    holes = load_holes(given.holes, "test", size, count=given.count, cache=given.cache)
-    holes = holes.subset(np.random.default_rng(0).permutation(len(holes)))  # masks are sorted by size
+    faces, holes = measuring.pictures(given, size)
     if given.structure:
         record["structure"] = of_structure(given.structure, given.others, faces, holes)
     if given.similar:

@@ -309,6 +309,28 @@ def _inception_scores(folder: Path, inception: Path, device: str | torch.device)
     return scores
 
 
+class Confusion:
+    """How often which region (0 = other) is taken for which; true ones down, guessed ones across."""
+
+    def __init__(self) -> None:
+        self.table = np.zeros((len(REGIONS) + 1,) * 2, np.int64)
+
+    def add(self, true: Tensor, guess: Tensor, where: Tensor) -> None:
+        """Count two maps (B, H, W), where a mask (B, H, W) says."""
+        size = len(self.table)
+        both = (true.long() * size + guess.long())[where.bool()].cpu().numpy()
+        self.table += np.bincount(both, minlength=size**2).reshape(size, size)
+
+    def overlap(self) -> Overlap:
+        """What both have in common, of what either holds."""
+        union = self.table.sum(0) + self.table.sum(1) - np.diag(self.table)
+        names = ("other", *REGIONS)
+        each = {name: float(self.table[i, i] / union[i]) for i, name in enumerate(names) if union[i]}
+        shares = [each[name] for name in REGIONS if name in each]
+        mean = float(np.mean(shares)) if shares else None
+        return Overlap(mean, float(np.trace(self.table) / self.table.sum()), each)
+
+
 @torch.no_grad()
 def evaluate_parser(
     parser: nn.Module, about: dict[str, Any], test: TestSet, *, batch: int = 32, device: str | torch.device = "cpu"
@@ -332,23 +354,14 @@ def evaluate_parser(
     if (merge := about.get("config", {}).get("merge", "regions")) != "regions":
         raise ConfigError(f"this parser guesses {merge}", "Name one that was trained with merge=regions")
     parser.to(device)
-    names = ("other", *REGIONS)
-    confusion: dict[Part, np.ndarray] = {part: np.zeros((len(names),) * 2, np.int64) for part in get_args(Part)}
+    confusion: dict[Part, Confusion] = {part: Confusion() for part in get_args(Part)}
     places = check_pairs(test.pairs, test.faces, test.holes)
     for start in range(0, len(places), batch):
         image, hole, labels = _pictures(test, places[start : start + batch], device)
-        true, guess = merge_classes(labels).long(), parse(parser, image, hole).long()
-        both = (true * len(names) + guess).flatten().cpu().numpy()
-        inside = hole.flatten().cpu().numpy() > 0.5
-        confusion["known"] += np.bincount(both[~inside], minlength=len(names) ** 2).reshape(len(names), -1)
-        confusion["hole"] += np.bincount(both[inside], minlength=len(names) ** 2).reshape(len(names), -1)
-    iou: dict[Part, Overlap] = {}
-    for part, table in confusion.items():
-        union = table.sum(0) + table.sum(1) - np.diag(table)
-        each = {name: float(table[i, i] / union[i]) for i, name in enumerate(names) if union[i]}
-        shares = [each[name] for name in REGIONS if name in each]
-        mean = float(np.mean(shares)) if shares else None
-        iou[part] = Overlap(mean, float(np.trace(table) / table.sum()), each)
+        true, guess, inside = merge_classes(labels), parse(parser, image, hole), hole[:, 0] > 0.5
+        confusion["known"].add(true, guess, ~inside)
+        confusion["hole"].add(true, guess, inside)
+    iou = {part: counted.overlap() for part, counted in confusion.items()}
     return ParserRecord(
         training=Training.from_json(about), iou=iou, test=Test(**test.about()), parameters=count_parameters(parser),
         **stamp(time.monotonic() - began, device),

@@ -138,10 +138,8 @@ def left_out(photos: Path, holes: Path) -> list[Path]:
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as place:
-    ...     photos, holes, out = (Path(place) / name for name in ("photos", "holes", "out"))
-    ...     for folder in (photos, holes):
-    ...         folder.mkdir()
-    ...         (folder / "a.png").touch()
+    ...     photos, holes = Path(place), Path(place) / "holes"
+    ...     holes.mkdir()
     ...     (photos / "notes.txt").touch()
     ...     [path.name for path in left_out(photos, holes)]
     ['notes.txt']
