@@ -339,7 +339,7 @@ def test_real_faces_and_holes_by_path(call: Call, tmp_path: Path) -> None:
         ("train facial-style --out run --set size=48 --set reading=R2 --faces absent", "multiple of 32, at least 64"),
         ("train facial-style --out run --set reading=R9 --faces absent", "'R9'"),
         ("reproduce --out out --set size=48 --faces absent", "takes no pictures of 48 pixels"),
-        ("reproduce --out out --rows ablations --set baseline_scale=1", "no row of ablations reads the setting"),
+        ("reproduce --out out --rows ablations --set parser_width=16", "no row of ablations reads the setting"),
         ("train gated-conv --out run --merge all", "unknown merge 'all'"),
         ("train gated-conv --out run --device tpu", "unknown device 'tpu'"),
         ("train gated-conv --out run --faces absent --device tpu", "unknown device 'tpu'"),
