@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
@@ -365,6 +366,27 @@ def test_heic_needs_a_package_that_is_named(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(DataError, match=r"a\.heic: HEIC is read by pillow-heif, which is not installed\. pip install"):
         read_photograph(tmp_path / "a.heic")
+
+
+def test_heic_is_read_and_repaired_where_the_package_is_there(tmp_path: Path) -> None:
+    image, _ = draw(1, 64)
+    image = np.ascontiguousarray(image[:48])
+    for mode in ("RGB", "RGBA"):
+        pixels = image if mode == "RGB" else np.dstack([image, np.full((48, 64), 200, np.uint8)])
+        whole = pillow_heif.from_bytes(mode=mode, size=(64, 48), data=pixels.tobytes())
+        whole.save(tmp_path / "a.heic", quality=-1)
+        photo = read_photograph(tmp_path / "a.heic")
+        assert (photo.depth, photo.pixels.shape[:2]) == (8, (48, 64))
+        assert np.abs(photo.pixels[..., :3].astype(int) - image).mean() < 3  # it is kept as YCbCr
+        hole = hole_of((48, 64))
+        made = photo.repaired(photo.pixels[::-1].copy(), hole)
+        write_photograph(tmp_path / "b.png", made)
+        assert np.array_equal(read_photograph(tmp_path / "b.png").pixels[~hole], photo.pixels[~hole])
+    turned = pillow_heif.from_bytes(mode="RGB", size=(64, 48), data=image.tobytes())
+    turned.save(tmp_path / "c.heic", quality=-1, exif=exif(6))
+    upright = read_photograph(tmp_path / "c.heic")
+    assert upright.pixels.shape[:2] == (64, 48)
+    assert np.abs(upright.pixels.astype(int) - np.rot90(image, -1)).mean() < 3
 
 
 def test_a_picture_is_turned_by_exif_alone(tmp_path: Path) -> None:

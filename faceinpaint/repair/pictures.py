@@ -197,7 +197,7 @@ def _reads_heic(path: Path) -> bool:
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
-        remedy = "pip install pillow-heif, or save the photograph as JPEG or PNG"
+        remedy = "pip install 'faceinpaint[heic]', or save the photograph as JPEG or PNG"
         raise DataError("HEIC is read by pillow-heif, which is not installed", remedy, path) from None
     register_heif_opener()
     return True
