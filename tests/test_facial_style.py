@@ -16,13 +16,17 @@ from torch import Tensor, nn
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.models import facial_style
 from faceinpaint.models.facial_style import (
+    LITTLE,
+    MUCH,
     AdaptiveFusion,
     Decoder,
     Encoder,
     FacialStyle,
+    Reference,
     RegionNorm,
     RegionRepair,
     StyleExtractNet,
+    lent_share,
     style_matrix,
     style_pairs,
     style_pool,
@@ -856,12 +860,72 @@ def test_number_of_regions(n: int) -> None:
         close(matrix[:, :, 0], matrix[:, :, 1], 1e-6)
 
 
-# --- what must not matter -------------------------------------------------------------------------------------------
-
 VARIANTS: list[dict] = [
     {}, {"pooling": "valid", "statistics": "valid"}, {"other": "own", "mask_beta": False},
     {"other": "zero", "mask_channel": False, "reading": "R3"},
 ]  # fmt: skip
+
+
+# --- styles from elsewhere ------------------------------------------------------------------------------------------
+
+
+def test_a_region_lends_the_less_of_its_style_the_more_is_left_of_it() -> None:
+    _, hole, regions = case()
+    hole = (noise(*hole.shape) < torch.tensor([0.4, 1.5]).view(2, 1, 1, 1)).float()
+    regions[0][regions[0] == 3] = 4  # one region is not there
+    share = lent_share(regions, hole)
+    for b, i in itertools.product(range(2), range(8)):
+        inside = regions[b] == i + 1
+        left = (1 - hole[b, 0][inside]).mean().item() if inside.any() else 1.0
+        expected = min(max((MUCH - left) / (MUCH - LITTLE), 0.0), 1.0)
+        assert share[b, i].item() == pytest.approx(expected, abs=1e-6)
+    assert share[0, 2] == 0
+    assert 0 < share[0, 0] < 1 == share[1].max()
+    everything = lent_share(regions, torch.ones_like(hole))
+    assert everything[1].tolist() == [1.0] * 8
+    assert not lent_share(regions, torch.zeros_like(hole)).any()
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=name_of)
+@torch.no_grad()
+def test_a_reference_lends_the_styles_of_its_regions_and_nothing_else(options: dict) -> None:
+    image, hole, regions = case()
+    generator = small(**options)
+    other, elsewhere = noise(2, 3, 32, 32, seed=7), regions.flip(-1).clone()
+    elsewhere[elsewhere == 2] = 0  # the reference does not show region 2
+    share = torch.rand(2, 8, generator=torch.Generator().manual_seed(3))
+    own = generator.styles(image * (1 - hole), hole, regions)
+    lent = generator.styles(other, torch.zeros_like(hole), elsewhere)
+    expected = own.clone()
+    for b, i in itertools.product(range(2), range(8)):
+        if (elsewhere[b] == i + 1).any():
+            expected[b, :, i] = share[b, i] * lent[b, :, i] + (1 - share[b, i]) * own[b, :, i]
+    assert not torch.equal(expected, own)
+    seen = generator(image, hole, regions, Reference(other, elsewhere, share)).image
+    close(seen, with_styles(small(**options), lambda m: m.copy_(expected))(image, hole, regions).image, 1e-5)
+    nothing = generator(image, hole, regions, Reference(other, elsewhere, 0 * share)).image
+    assert torch.equal(nothing, generator(image, hole, regions).image)
+
+
+@torch.no_grad()
+def test_a_reference_that_is_moved_lends_the_same_styles_but_at_its_edge() -> None:
+    """Nothing of a place is in a style, so no picture can be copied from a reference."""
+    image, _, regions = case(64, 64, batch=1)
+    image, regions = torch.zeros_like(image), torch.zeros_like(regions)
+    image[..., 20:36, 20:36], regions[..., 20:36, 20:36] = noise(1, 3, 16, 16), 1
+    generator, whole = small(), torch.zeros(1, 1, 64, 64)
+    before = generator.styles(image, whole, regions)
+    after = generator.styles(image.roll((8, -8), (2, 3)), whole, regions.roll((8, -8), (1, 2)))
+    close(after[..., 0], before[..., 0], 0.05)
+
+
+def test_a_network_without_styles_takes_no_reference() -> None:
+    image, hole, regions = case()
+    with pytest.raises(ConfigError, match="has no styles"):
+        small(norm="none")(image, hole, regions, Reference(image, regions, torch.ones(2, 8)))
+
+
+# --- what must not matter -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=name_of)

@@ -88,18 +88,18 @@ def test_loss_weights_of_the_papers() -> None:
         "hole": 1.2, "known": 1.2, "adversarial": 0.001, "penalty": 10.0,
     }  # fmt: skip
     assert METHODS["gated-conv"].options == {"reconstruction": 1.0, "adversarial": 1.0}
-    assert METHODS["gated-conv-our-losses"].options == METHODS["facial-style"].options
+    assert METHODS["gated-conv-our-losses"].options | {"like": "none"} == METHODS["facial-style"].options
     assert METHODS["similar-faces"].options == LAMBDAS | {"gan": "bce", "judge": "raw", "l1": "hole"}
     assert METHODS["structure-first"].options == LAMBDAS | {
         "lines": 1.0, "matching": 10.0, "gan": "bce", "judge": "raw", "l1": "hole",
     }  # fmt: skip
     assert METHODS["facial-style"].options == {
         "reconstruction": 1.0, "perceptual": 0.1, "style": 25.0, "adversarial": 0.1, "gan": "ragan",
-        "judge": "composite", "l1": "hole",
+        "judge": "composite", "l1": "hole", "like": "none",
     }  # fmt: skip
     assert METHODS["facial-style"].options | AS_PRINTED == {
         "reconstruction": 1.0, "perceptual": 0.1, "style": 250.0, "adversarial": 0.1, "gan": "ragan",
-        "judge": "raw", "l1": "all",
+        "judge": "raw", "l1": "all", "like": "none",
     }  # fmt: skip
 
 
@@ -264,6 +264,7 @@ def test_options_out_of_range_are_refused() -> None:
     refused(ours, {"gan": "wgan"}, "option gan is 'wgan'", "ragan, hinge, bce")
     refused(ours, {"judge": "both"}, "option judge is 'both'", "raw, composite")
     refused(ours, {"l1": "edge"}, "option l1 is 'edge'", "all, hole")
+    refused(ours, {"like": "all"}, "option like is 'all'", "none, half")
     with pytest.raises(ConfigError, match="reading is 'R4'"):
         ours.build(TINY, options=ours.split_options({"reading": "R4"})[0])
 

@@ -31,7 +31,7 @@ from faceinpaint.errors import CheckpointError, ConfigError, DataError, Training
 from faceinpaint.presets import Preset, preset
 from faceinpaint.regions import MIRRORED, merge_classes
 from faceinpaint.training import train as module
-from faceinpaint.training.feed import Feed
+from faceinpaint.training.feed import SHIFTED, TINTED, Feed, another_view
 from faceinpaint.training.methods import method
 from faceinpaint.training.objectives import Batch
 from faceinpaint.training.processes import launch
@@ -856,6 +856,80 @@ def test_mirroring_keeps_picture_and_map_together(marked: tuple[FaceSet, HoleSet
             assert torch.equal(batch.regions[i], swapped if mirrored else shown)
             turned[mirrored] += 1
     assert min(turned.values()) > 10
+
+
+def test_another_view_is_the_face_mirrored_moved_and_tinted(marked: tuple[FaceSet, HoleSet]) -> None:
+    batch = Feed(*marked, batch=7, merge="classes")(0)
+    view = another_view(batch)
+    assert view.share.flatten().tolist() == [float(c < 0.5) for c in batch.chance.flatten()]
+    assert {0.0, 1.0} == set(view.share.flatten().tolist())
+    shifts, tints = set(), []
+    for b in range(7):
+        across, down = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="xy")
+        found = [
+            (dx, dy)
+            for dx, dy in ((dx, dy) for dx in range(-4, 5) for dy in range(-4, 5))
+            if torch.equal(
+                view.regions[b], batch.regions[b].flip(-1)[(down + dy).clamp(0, 31), (across + dx).clamp(0, 31)]
+            )
+        ]
+        ((dx, dy),) = found
+        shifts.add((dx, dy))
+        assert max(abs(dx), abs(dy)) <= 32 * SHIFTED + 0.5
+        moved = batch.image[b].flip(-1)[:, (down + dy).clamp(0, 31), (across + dx).clamp(0, 31)]
+        for was, seen in zip(moved, view.image[b], strict=True):  # each colour by one factor
+            factors = ((seen + 1) / (was + 1))[(was > -0.9) & (seen < 1)]
+            if len(factors):
+                assert factors.max() - factors.min() < 1e-4
+                tints.append(float(factors.mean()) - 1)
+    assert 0.3 * TINTED < max(map(abs, tints)) <= TINTED + 1e-4
+    assert len(shifts) > 3
+    for a, b in zip(another_view(batch), view, strict=True):  # the same numbers give the same view
+        assert torch.equal(a, b)
+
+
+def test_a_training_with_references_says_so_and_lends_styles_in_half_of_its_images(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path
+) -> None:
+    config = Config("facial-style", tiny(), {"like": "half"})
+    run = module._Run(config, method(config.method), launch(config.preset), None)
+    given: list[Any] = []
+    run.bare["generator"].register_forward_pre_hook(lambda _, seen: given.append(seen))
+    feed = Feed(faces, holes, 4)
+    for step in range(6):
+        run.step(step, 6, feed)
+    references = [seen[3] for seen in given]
+    lending = torch.cat([reference.share.any(1) for reference in references])
+    chance = torch.cat([feed(step).chance.flatten() for step in range(6)])
+    assert not lending[chance >= 0.5].any()
+    assert lending[chance < 0.5].sum() > 3
+    plain, same, with_references = (tmp_path / name for name in ("plain", "same", "with"))
+    for out, options in ((plain, {}), (same, {"like": "none"}), (with_references, {"like": "half"})):
+        train(Config("facial-style", tiny(images=8), options), faces, holes, out)
+    assert load_generator(with_references)[1].options == {"like": "half"}
+    assert results(plain) == results(same)
+    assert results(plain)[0] != results(with_references)[0]
+
+
+def test_references_are_parsed_as_the_faces_are(
+    faces: FaceSet, holes: HoleSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config("facial-style", tiny(), {"like": "half"})
+    guesser = Config("parser", tiny()).generator()
+    run = module._Run(config, method(config.method), launch(config.preset), None, guesser)
+    asked: list[float] = []
+
+    def parse(parser: Any, image: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
+        asked.append(float(hole.mean()))
+        return torch.full_like(hole[:, 0], len(asked)).byte()
+
+    monkeypatch.setattr(module, "parse", parse)
+    given: list[Any] = []
+    run.bare["generator"].register_forward_pre_hook(lambda _, seen: given.append(seen))
+    run.step(0, 6, Feed(faces, holes, 4))
+    assert asked[0] > 0 == asked[1]
+    assert given[0][2].unique().tolist() == [1]
+    assert given[0][3].regions.unique().tolist() == [2]
 
 
 def test_batches_are_what_the_contract_says(faces: FaceSet, holes: HoleSet) -> None:

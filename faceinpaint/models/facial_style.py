@@ -18,6 +18,8 @@ EdgeConnect (Nazeri et al., 2019).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -142,6 +144,53 @@ def style_matrix(local: Tensor, whole: Tensor) -> Tensor:
     torch.Size([1, 256, 9])
     """
     return torch.cat([local, whole[:, None]], dim=1).transpose(1, 2)
+
+
+class Reference(NamedTuple):
+    """Another picture of the face, whose styles stand in for those that the damage has taken.
+
+    A style has no place: of a reference its network learns how a region looks, not where it is. The same way lends the
+    style of any face, as the book's swap does.
+
+    Attributes:
+        image: (B, 3, H, W) in [-1, 1], undamaged; of any size that the network takes.
+        regions: its parsing map (B, H, W), 0 = other, 1..n.
+        share: (B, n), how far the style of each region comes from there, 0 to 1; see :func:`lent_share`. A region that
+            the reference does not show keeps its own.
+    """
+
+    image: Tensor
+    regions: Tensor
+    share: Tensor
+
+
+LITTLE, MUCH = 0.1, 0.5
+"""Shares of a region's pixels that are known: up to the one its style comes from a reference, from the other on it is
+its own, and mixed in proportion between them."""
+
+
+def lent_share(regions: Tensor, hole: Tensor, n: int = len(REGIONS)) -> Tensor:
+    """How far the style of each region is to come from a reference: the more, the less is left of it.
+
+    Args:
+        regions: parsing map of the damaged face (B, H, W), 0 = other, 1..n.
+        hole: (B, 1, H, W), 1 = hole.
+        n: number of regions.
+
+    Returns:
+        (B, n) float32: 1 where at most :data:`LITTLE` of a region is known, 0 where :data:`MUCH` or more is, or where
+        there is no such region.
+
+    >>> regions = torch.tensor([[[1, 1, 2, 2, 2, 2, 2, 2, 2, 2]]])
+    >>> hole = torch.tensor([[[[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]]])
+    >>> lent_share(regions, hole, n=3)
+    tensor([[1.0000, 0.3125, 0.0000]])
+    """
+    labels, known = regions.flatten(1), 1 - hole.flatten(1)
+    members = torch.stack([labels == i for i in range(1, n + 1)], dim=1).float()
+    size = members.sum(2)
+    left = (members * known[:, None].float()).sum(2) / size.clamp(min=1)
+    return ((MUCH - left) / (MUCH - LITTLE)).clamp(0, 1) * (size > 0)
 
 
 # --- step 2: affine parameters --------------------------------------------------------------------------------------
@@ -484,7 +533,14 @@ class FacialStyle(nn.Module):
         """The map as the modules read it: where pixels outside all regions form one of their own, it is the last."""
         return torch.where(regions == 0, self.n + 1, regions) if self.other == "own" else regions
 
-    def forward(self, image: Tensor, hole: Tensor, regions: Tensor) -> Output:
+    def _lent(self, matrix: Tensor, reference: Reference) -> Tensor:
+        """A style matrix with the columns of the regions, as far as they are lent, from a reference."""
+        lent = self.styles(reference.image, torch.zeros_like(reference.image[:, :1]), reference.regions)
+        shown = torch.stack([(reference.regions == i).flatten(1).any(1) for i in range(1, self.n + 1)], dim=1)
+        share = F.pad(reference.share * shown, (0, matrix.shape[2] - self.n))
+        return torch.lerp(matrix, lent, share[:, None].to(matrix.dtype))
+
+    def forward(self, image: Tensor, hole: Tensor, regions: Tensor, reference: Reference | None = None) -> Output:
         """Repair a face.
 
         Args:
@@ -492,18 +548,22 @@ class FacialStyle(nn.Module):
                 32); what lies under the hole is blanked first, unless it is a start.
             hole: hole mask (B, 1, H, W), 1 = hole.
             regions: parsing map (B, H, W), 0 = other, 1..n. The patent takes it from the undamaged photograph.
+            reference: lends styles; None leaves every region its own.
 
         Returns:
             the repaired face, raw; see :func:`faceinpaint.models.composite`.
 
         Raises:
+            ConfigError: there is a reference, and the network has no styles.
             DataError: the photograph has other sides.
         """
         check_halvings(image, self.halvings, least=2)  # normalising an abstract feature of one pixel leaves nothing
         damaged_face = image if self.from_start else image * (1 - hole)
         skips, abstract = self.encoder(torch.cat([damaged_face, hole], dim=1) if self.mask_channel else damaged_face)
-        if self.style is not None:
+        if self.style is not None or reference is not None:
             matrix = self.styles(damaged_face, hole, regions)
+            if reference is not None:
+                matrix = self._lent(matrix, reference)
             regions = self._numbered(regions)
             damaged = damaged_regions(regions, hole, matrix.shape[2] - 1)
             skips = [repair(s, matrix, regions, hole, damaged) for repair, s in zip(self.repair, skips, strict=True)]

@@ -10,6 +10,8 @@ A start stands in front of a network, not inside one (:class:`Started`), so ever
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -114,9 +116,10 @@ class Started(nn.Module):
             return membrane(image, hole)
         return torch.where(hole > 0, image.new_tensor(MEAN_COLOUR).view(1, 3, 1, 1), image)
 
-    def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None) -> Output:
-        """As the network, whose errors it raises; what lies under the hole is not looked at."""
-        return self.network(self.fill(image, hole), hole, regions)
+    def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None, *more: Any) -> Output:
+        """As the network, which is given all else that it takes, and whose errors it raises; what lies under the hole
+        is not looked at."""
+        return self.network(self.fill(image, hole), hole, regions, *more)
 
 
 def within(network: nn.Module) -> nn.Module:

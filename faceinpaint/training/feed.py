@@ -6,9 +6,11 @@ import warnings
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.errors import ConfigError, DataError
+from faceinpaint.models.facial_style import Reference
 from faceinpaint.pixels import from_bytes
 from faceinpaint.regions import CLASSES, MIRRORED, region_table
 from faceinpaint.training.objectives import Batch
@@ -95,3 +97,38 @@ class Feed:
             self.tables[mirror.long()[:, None, None], label.long()],
             chance[:, None, None, None],
         )
+
+
+SHIFTED, TINTED = 0.125, 0.15
+"""How far another view of a face is moved, in sides of the picture, and how much brighter or darker each of its colours
+is; at most."""
+
+
+def another_view(batch: Batch) -> Reference:
+    """The undamaged faces as references, so as to learn without an album what another photograph tells.
+
+    Each is mirrored, moved (its edge goes on where nothing was) and tinted, and half of them, by ``batch.chance``, lend
+    nothing. Nothing can be copied from such a picture: of a reference only styles are used, and a style has no place.
+
+    Returns:
+        images and maps, and as the share 1 for a face that has a reference, else 0, (B, 1).
+
+    >>> batch = Batch(torch.zeros(1, 3, 8, 8), None, torch.ones(1, 8, 8).byte(), torch.full((1, 1, 1, 1), 0.25))
+    >>> another_view(batch).share
+    tensor([[1.]])
+    """
+    chance = batch.chance.flatten()
+    # Further numbers follow from that one, so that they too are the same whatever the number of devices.
+    dice = [torch.Generator().manual_seed(seed) for seed in (chance * 2**24).long().tolist()]
+    moved, colour = torch.stack([torch.rand(5, generator=one) for one in dice]).to(chance.device).split((2, 3), dim=1)
+    turn = torch.tensor([[-1.0, 0.0], [0.0, 1.0]], device=chance.device).expand(len(chance), 2, 2)
+    where = torch.cat([turn, 2 * SHIFTED * (2 * moved[..., None] - 1)], dim=2)
+    grid = F.affine_grid(where, list(batch.image.shape), align_corners=False)
+
+    def seen(planes: torch.Tensor) -> torch.Tensor:
+        return F.grid_sample(planes, grid, mode="nearest", padding_mode="border", align_corners=False)
+
+    light = 1 + TINTED * (2 * colour[:, :, None, None] - 1)
+    image = ((seen(batch.image) + 1) * light - 1).clamp(-1, 1)
+    regions = seen(batch.regions[:, None].float())[:, 0].to(batch.regions.dtype)
+    return Reference(image, regions, (chance < 0.5).float()[:, None])

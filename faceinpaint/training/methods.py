@@ -39,8 +39,9 @@ SHARED = (
 """Settings of a preset that every method reads; the others are read by those that name them."""
 
 AS_PRINTED = {"reconstruction": 1.0, "style": 250.0, "judge": "raw", "l1": "all"}
-"""Loss options of the patent's method as the patent has it, where the default is another: the raw output is judged, all
-pixels are reconstructed, and the lambdas are those printed in EdgeConnect's paper, to which the patent leaves them."""
+"""Training options of the patent's method as the patent has it, where the default is another: the raw output is judged,
+all pixels are reconstructed, and the lambdas are those printed in EdgeConnect's paper, to which the patent leaves
+them."""
 
 
 HALVED_FOUR_TIMES = range(32, 2**31, 16)
@@ -59,7 +60,7 @@ class Method:
         title: in the table.
         generator: class of the generator.
         sizes: its width arguments at a preset.
-        options: loss options and their defaults.
+        options: of the training, such as those of the losses, and their defaults.
         lr: learning rate of the paper; critic_lr: that of the critic as a multiple of it.
         betas: of Adam.
         settings: of a preset, those that it reads beside :data:`SHARED`.
@@ -247,7 +248,7 @@ METHODS = {
                 "reading": p.reading, "width": p.width, "style_width": p.style_width, "style_ups": p.style_ups,
                 "heads": p.heads,
             },
-            LAMBDAS | {"gan": "ragan", "judge": "composite", "l1": "hole"}, betas=(0.0, 0.9),
+            LAMBDAS | {"gan": "ragan", "judge": "composite", "l1": "hole", "like": "none"}, betas=(0.0, 0.9),
             settings=(
                 "reading", "width", "style_width", "style_ups", "heads", "critic_width", "backbone", "critic_steps",
             ), perceptual=True, uses_map=True,

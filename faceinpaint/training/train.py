@@ -29,11 +29,13 @@ from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.errors import CheckpointError, TrainingError
 from faceinpaint.files import claimed, write_text
 from faceinpaint.models import composite
+from faceinpaint.models.facial_style import Reference, lent_share
 from faceinpaint.models.parser import parse
 from faceinpaint.models.start import within
 from faceinpaint.pixels import to_bytes
 from faceinpaint.provenance import stamp
-from faceinpaint.training.feed import Feed
+from faceinpaint.regions import n_regions
+from faceinpaint.training.feed import Feed, another_view
 from faceinpaint.training.methods import Method, method
 from faceinpaint.training.objectives import Batch, Step
 from faceinpaint.training.processes import (
@@ -322,7 +324,18 @@ class _Run:
         return [self._seen(Batch(*part)) for part in zip(*(x.split(size) for x in batch), strict=True)]
 
     def _repaired(self, batch: Batch) -> Any:
-        return self.wrapped["generator"](batch.image, batch.hole, batch.regions)
+        more = (self._reference(batch),) if self.options.get("like") == "half" else ()
+        return self.wrapped["generator"](batch.image, batch.hole, batch.regions, *more)
+
+    @torch.no_grad()
+    def _reference(self, batch: Batch) -> Reference:
+        """Another view of each face, parsed as the face itself is, and how far it lends its styles."""
+        view = another_view(batch)
+        if self.parser is not None:
+            with self.fabric.autocast():
+                view = view._replace(regions=parse(self.parser, view.image, torch.zeros_like(batch.hole)))
+        lent = lent_share(batch.regions, batch.hole, n_regions(self.config.merge))
+        return view._replace(share=view.share * lent)
 
     def _seen(self, batch: Batch) -> Batch:
         """A batch as the networks are given it: in their memory format, with the map that the parser guesses."""
