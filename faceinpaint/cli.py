@@ -230,6 +230,9 @@ def evaluate(
     parser: Annotated[
         Path | None, typer.Option(help="Run of a parser: measure with the map that it predicts, not with the true one.")
     ] = None,
+    enlarged: Annotated[
+        bool, typer.Option("--enlarged", help="On pictures of twice its size: they are halved, and repairs enlarged.")
+    ] = False,
     cache: Cache = None,
     weights: Weights = "auto",
     inception: Annotated[Path | None, typer.Option(help="clean-fid's Inception file, for FID and KID proper.")] = None,
@@ -242,6 +245,8 @@ def evaluate(
     Example: `faceinpaint evaluate mean-fill --preset smoke --out out/mean-fill.json`
 
     Without the oracle: `faceinpaint evaluate runs/ours --parser runs/parser --out out/ours-predicted.json`
+
+    At twice its size: `faceinpaint evaluate runs/ours --parser runs/parser --enlarged --out out/64-enlarged.json`
     """
     from faceinpaint.backbones import load_backbone
     from faceinpaint.comparison.evaluate import evaluate, row_of
@@ -254,7 +259,7 @@ def evaluate(
     accelerator = _accelerator(device)  # before anything is read, as all that can be refused at once
     check_out(out, run)
     sha256_of_inception(inception)
-    row, seed = row_of(run, out.stem, preset, parser)
+    row, seed = row_of(run, out.stem, preset, parser, enlarged)
     sources = Sources(faces, holes, order, _polarity(black_is_hole), pairs, weights, inception)
     test = sources.test(row.preset, _kept(cache, out.parent), seed, progress=True)
     sources.remark()

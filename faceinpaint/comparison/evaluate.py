@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -42,6 +42,7 @@ from faceinpaint.data.pairs import TestSet, check_pairs
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.models import composite
 from faceinpaint.models.parser import parse
+from faceinpaint.models.start import enlarged
 from faceinpaint.pixels import from_bytes
 from faceinpaint.presets import Preset, preset
 from faceinpaint.provenance import stamp
@@ -66,6 +67,8 @@ class Row:
         method: of :data:`faceinpaint.training.methods.METHODS`.
         generator: maps (image, hole, regions) to an Output.
         preset: gives size and name.
+        enlarged: generator and parser see the pictures at half the size, and the repair is enlarged
+            (:func:`faceinpaint.models.start.enlarged`).
         merge: how classes become regions for this generator.
         map: where parsing maps come from: "true" (an oracle, as in the patent), "predicted", or None if unused.
         about: training record of the weights (the JSON beside them), None for methods without training.
@@ -82,9 +85,17 @@ class Row:
     about: dict[str, Any] | None = None
     parser: nn.Module | None = None
     parser_about: dict[str, Any] | None = None
+    enlarged: bool = False
+
+    @property
+    def side(self) -> int:
+        """Of the pictures that its networks see."""
+        return self.preset.size // 2 if self.enlarged else self.preset.size
 
 
-def row_of(run: str, key: str, scale: str | None = None, parser: str | Path | None = None) -> tuple[Row, int]:
+def row_of(
+    run: str, key: str, scale: str | None = None, parser: str | Path | None = None, enlarged: bool = False
+) -> tuple[Row, int]:
     """The row of a fill that learns nothing, or of a trained generator, and the seed that goes with it.
 
     Args:
@@ -92,15 +103,18 @@ def row_of(run: str, key: str, scale: str | None = None, parser: str | Path | No
         key: of the record; that of a fill is its name.
         scale: name of a preset, for a fill; a run has its own.
         parser: weights of a parser: measure with the map that it predicts, not with the true one.
+        enlarged: measure a run on pictures of twice its size, its repairs enlarged.
 
     Raises:
-        ConfigError: preset or parser do not go with it.
+        ConfigError: preset, parser or enlarging do not go with it.
         CheckpointError: the weights cannot be used.
     """
     fill = METHODS.get(run)
     if fill is not None and not fill.trained:
         if parser is not None:
             raise ConfigError(f"{run} looks at no parsing map", "Leave --parser out")
+        if enlarged:
+            raise ConfigError(f"{run} has no size of its own", "Leave --enlarged out")
         return Row(run, fill.title, run, fill.generator(), preset(scale or "smoke")), 0
     if scale is not None:
         raise ConfigError("a run is measured at the preset that it was trained with", "Leave --preset out", run)
@@ -114,7 +128,10 @@ def row_of(run: str, key: str, scale: str | None = None, parser: str | Path | No
         check_merge(how, config, parser)
         guess = tool, told
     seen: Map | None = ("predicted" if parser else "true") if config.reads_map else None
-    row = Row(key, chosen.title, chosen.name, network, config.preset, config.merge, seen, about, *guess)
+    title, at = chosen.title, config.preset
+    if enlarged:
+        title, at = f"{title}, {at.size} enlarged", replace(at, size=2 * at.size)
+    row = Row(key, title, chosen.name, network, at, config.merge, seen, about, *guess, enlarged=enlarged)
     return row, config.seed
 
 
@@ -188,7 +205,7 @@ def evaluate(
         parser=None if row.parser_about is None else Training.from_json(row.parser_about, "parser"),
         test=Test(**test.about()),
         parameters=count_parameters(generator) if generator is not None else None,
-        flops=count_flops(generator, row.preset.size) if generator is not None else None,
+        flops=count_flops(generator, row.side) if generator is not None else None,
         images=seen.images(groups, shown), faces=seen.by_face([p.face_id for p in test.pairs]),
         sets=seen.sets(groups, shown), inception=scores, regions=seen.regions(),
         networks={
@@ -205,6 +222,9 @@ def _repaired(row: Row, image: Tensor, hole: Tensor, labels: Tensor) -> Tensor:
     Raises:
         CheckpointError: it is not finite.
     """
+    if row.enlarged:
+        half, coarse = replace(row, enlarged=False), labels[..., ::2, ::2]
+        return enlarged(lambda small, gap: _repaired(half, small, gap, coarse), image, hole)
     regions = merge_classes(labels, row.merge)
     if row.map == "predicted":
         assert row.parser is not None  # a row whose map is predicted has a parser
