@@ -17,6 +17,7 @@ from PIL import Image
 from skimage import data
 
 from faceinpaint.regions import REGION_COLOURS, REGIONS
+from faceinpaint.repair.colour import line_of
 from faceinpaint.repair.framing import Frame, find_faces
 from faceinpaint.repair.photograph import Repairer
 from faceinpaint.training.run import load_generator
@@ -396,11 +397,13 @@ def test_the_face_is_found_as_the_library_finds_it(tab, turn):
     assert "The face was found" in part(tab, "status").text_content()
 
 
-@pytest.mark.parametrize("kind", ["colour", "grey", "transparent"])
+@pytest.mark.parametrize("kind", ["colour", "grey", "sepia", "transparent"])
 def test_the_picture_comes_back_at_full_size_and_nothing_but_the_hole_is_changed(tab, about, kind):
     picture = data.astronaut()
     if kind == "grey":
         picture = picture[..., 1:2].repeat(3, axis=2)
+    if kind == "sepia":
+        picture = np.rint(picture[..., 1:2] * [0.95, 0.78, 0.55] + [10, 6, 2]).astype(np.uint8)
     if kind == "transparent":
         picture = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
         picture[:, :150] = 0
@@ -416,6 +419,9 @@ def test_the_picture_comes_back_at_full_size_and_nothing_but_the_hole_is_changed
     assert max(np.ptp(rows), np.ptp(columns)) < 80
     if kind == "grey":
         assert (made == made[..., :1]).all()
+    if kind == "sepia":
+        line = line_of(picture[~changed], 255)
+        assert line.distance(made[changed]).max() <= line.distance(picture[~changed]).max()
 
 
 def test_a_picture_of_24_megapixels_comes_back_whole(tab, about):
