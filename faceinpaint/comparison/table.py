@@ -196,6 +196,12 @@ def notes(records: Sequence[Record], intervals: bool = True) -> list[str]:
             "Map true: the parsing map is read off the undamaged photograph, at test time too, as in the patent. "
             "It is an oracle; the other methods get no such input."
         )
+    if {"context-encoder", "contextual-attention"} <= {r.method for r in records}:
+        out.append(
+            "Of the four earlier patents that the method's own names, CN109377448B is of the kind of CE and "
+            "CN111612718A of the kind of CA. The kinds of the two others, structure first (CN112801914A) and similar "
+            "faces (CN109961407B), are rows of their own: reproduce --rows prior-arts."
+        )
     trained = [r.training for r in records if r.training]
     if trained:
         seeds = sorted({t.seed for t in trained if t.seed is not None})
