@@ -15,6 +15,7 @@ Reading = Literal["R1", "R2", "R3"]
 Heads = Literal["separate", "shared"]
 Network = Literal["vgg19", "squeezenet1_1"]
 Precision = Literal["32-true", "bf16-mixed"]
+Data = Literal["device", "host"]
 Pooling = Literal["all", "valid"]
 Other = Literal["pass", "zero", "own"]
 Norm = Literal["region", "instance", "none"]
@@ -31,7 +32,7 @@ WORDS: dict[str, tuple[Any, ...]] = {
     "precision": get_args(Precision), "pooling": get_args(Pooling), "other": get_args(Other), "norm": get_args(Norm),
     "statistics": get_args(Statistics), "fusion": get_args(Fusion), "style_ups": get_args(StyleUps),
     "gan": get_args(Gan), "judge": get_args(Judge), "l1": get_args(Pixels),
-    "like": get_args(Like),
+    "like": get_args(Like), "data": get_args(Data),
 }  # fmt: skip
 """What options that are words (or one of few numbers) may say, by their name."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faceinpaint.errors import ConfigError
-from faceinpaint.options import WORDS, Heads, Network, Precision, Reading, Start, StyleUps, judged
+from faceinpaint.options import WORDS, Data, Heads, Network, Precision, Reading, Start, StyleUps, judged
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Preset:
         at_once: images that a device computes at a time. A larger share of the batch is taken in equal parts, whose
             gradients are added up: less memory, for a third more of the generator's work. What a loss or a
             normalisation averages over a batch it then averages over such a part.
+        data: where a GPU's training set lies: on the "device", or on the "host", which then sends each batch over. It
+            makes no difference to what is learned.
         lr: learning rate of every generator; None for that of its paper.
         decay: share of the training, at its end, over which learning rates fall linearly to zero.
         ema: decay of the running mean of the generator's weights, which is what is evaluated.
@@ -62,6 +64,7 @@ class Preset:
     images: int = 3_000
     batch: int = 8
     at_once: int = 128
+    data: Data = "device"
     lr: float | None = 5e-4
     decay: float = 0.3
     ema: float = 0.99
@@ -114,7 +117,7 @@ Its paper prints 1, 0.1, 250, 0.1, its code divides the L1 by the hole's share o
 hole alone, on inputs in [0, 1] and other layers: its style term then weighs 7 to 16 times less against its L1 than 250
 does here."""
 
-CHOICES = {name: WORDS[name] for name in ("start", "reading", "heads", "backbone", "precision")}
+CHOICES = {name: WORDS[name] for name in ("start", "reading", "heads", "backbone", "precision", "data")}
 """What settings that are words may say."""
 
 

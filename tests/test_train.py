@@ -969,6 +969,39 @@ def test_memory_mapped_sets_are_read_without_a_warning(faces: FaceSet, holes: Ho
         assert torch.equal(a, b)
 
 
+def test_a_set_that_stays_on_the_host_gives_the_device_its_batches(faces: FaceSet, holes: HoleSet) -> None:
+    # "meta" is a device without numbers, and so without a GPU: what lies where is seen on it as well.
+    for data, place in (("device", "meta"), ("host", "cpu")):
+        feed = Feed(faces, holes, 4, device="meta", data=data)
+        assert {array.device.type for array in feed.arrays} == {place}
+        for sent, known in zip(feed(1), Feed(faces, holes, 4)(1), strict=True):
+            assert (sent.device.type, sent.shape, sent.dtype) == ("meta", known.shape, known.dtype)
+    for a, b in zip(Feed(faces, holes, 4, data="host")(1), Feed(faces, holes, 4)(1), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("data", ["device", "host"])
+def test_batches_of_a_gpu_are_those_of_a_cpu(data: str, faces: FaceSet, holes: HoleSet) -> None:
+    feed = Feed(faces, holes, 4, device="cuda", data=data)
+    for sent, known in zip(feed(1), Feed(faces, holes, 4)(1), strict=True):
+        torch.testing.assert_close(sent.cpu(), known, rtol=0, atol=1e-6)
+
+
+def test_a_run_goes_on_wherever_its_pictures_lie(
+    faces: FaceSet, holes: HoleSet, tmp_path: Path, undisturbed: Callable[[str], tuple[bytes, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    places: list[str] = []
+    made = Feed.__init__
+    monkeypatch.setattr(Feed, "__init__", lambda self, *a: places.append(a[-1]) or made(self, *a))
+    with pytest.raises(KeyboardInterrupt):
+        train(Config("context-encoder", tiny()), faces, holes, tmp_path, progress=Interrupt(3))
+    train(Config("context-encoder", tiny(data="host")), faces, holes, tmp_path)
+    assert places == ["device", "host"]
+    assert results(tmp_path) == undisturbed("context-encoder")
+
+
 def test_a_feed_refuses_what_does_not_fit(faces: FaceSet, holes: HoleSet) -> None:
     with pytest.raises(DataError, match="32 pixels wide, holes 48"):
         Feed(faces, load_holes("drawn", "train", 48, count=2), 4)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.models.facial_style import Reference
+from faceinpaint.options import Data
 from faceinpaint.pixels import from_bytes
 from faceinpaint.regions import CLASSES, MIRRORED, region_table
 from faceinpaint.training.objectives import Batch
@@ -19,8 +20,10 @@ from faceinpaint.training.objectives import Batch
 class Feed:
     """Batches of faces, holes and parsing maps, from arrays in memory (or memory-mapped) to the device.
 
-    On a GPU the whole set moves there once, as bytes. Faces are mirrored at random, left and right swapped in their
-    maps, holes mirrored and turned. Every face comes once an epoch; holes are drawn at random.
+    On a GPU the whole set moves there once, as bytes, or stays on the host, where each batch is then gathered into
+    page-locked memory, from which the GPU fetches it without keeping the program waiting. Faces are mirrored at random,
+    left and right swapped in their maps, holes mirrored and turned. Every face comes once an epoch; holes are drawn at
+    random.
 
     Args:
         faces, holes: the training set, both of the same size in pixels.
@@ -29,6 +32,7 @@ class Feed:
         merge: how classes become regions.
         device: where batches are made.
         rank, world: this process and their number; each takes its share of every batch.
+        data: where the set lies, see :class:`faceinpaint.presets.Preset`.
 
     Raises:
         ConfigError: the batch cannot be shared out evenly.
@@ -37,7 +41,7 @@ class Feed:
 
     def __init__(
         self, faces: FaceSet, holes: HoleSet, batch: int, seed: int = 0, merge: str = "regions",
-        device: torch.device | str = "cpu", rank: int = 0, world: int = 1,
+        device: torch.device | str = "cpu", rank: int = 0, world: int = 1, data: Data = "device",
     ) -> None:  # fmt: skip
         if not len(faces) or not len(holes):
             raise DataError("there is nothing to train on", "Give at least one face and one hole")
@@ -59,7 +63,7 @@ class Feed:
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             self.arrays = tuple(torch.from_numpy(np.asarray(a)) for a in (faces.images, faces.labels, holes.holes))
         self.device = torch.device(device)
-        if self.device.type != "cpu":
+        if data == "device":
             self.arrays = tuple(a.to(self.device) for a in self.arrays)
         table = region_table(merge)
         self.tables = torch.from_numpy(np.stack([table, table[list(MIRRORED)]])).to(self.device)  # as it is, mirrored
@@ -81,14 +85,15 @@ class Feed:
 
     def __call__(self, step: int) -> Batch:
         """This process's share of the batch of a step."""
-        which, holes_at, turns, chance = (torch.from_numpy(a[self.share]).to(self.device) for a in self.plan(step))
-        images, labels, holes = self.arrays
+        faces_at, holes_at, turns, chance = (torch.from_numpy(a[self.share]) for a in self.plan(step))
+        picked = zip(self.arrays, (faces_at, faces_at, holes_at), strict=True)
+        image, label, hole = (self._sent(array[at.to(array.device)]) for array, at in picked)
+        turns, chance = turns.to(self.device), chance.to(self.device)
         mirror = (turns & 1).bool()
-        image = images[which].permute(0, 3, 1, 2)
+        image = image.permute(0, 3, 1, 2)
         image = torch.where(mirror[:, None, None, None], image.flip(-1), image)
-        label = labels[which]
         label = torch.where(mirror[:, None, None], label.flip(-1), label)
-        hole = holes[holes_at][:, None]
+        hole = hole[:, None]
         for bit, turned in ((2, lambda h: h.flip(-1)), (4, lambda h: h.flip(-2)), (8, lambda h: h.transpose(-1, -2))):
             hole = torch.where((turns & bit).bool()[:, None, None, None], turned(hole), hole)
         return Batch(
@@ -97,6 +102,12 @@ class Feed:
             self.tables[mirror.long()[:, None, None], label.long()],
             chance[:, None, None, None],
         )
+
+    def _sent(self, picked: torch.Tensor) -> torch.Tensor:
+        """A part of a batch on the device that computes."""
+        if self.device.type == "cuda" and picked.device.type == "cpu":
+            picked = picked.pin_memory()
+        return picked.to(self.device, non_blocking=True)
 
 
 SHIFTED, TINTED = 0.125, 0.15

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from faceinpaint.training.objectives import Objective
 
 SHARED = (
-    "size", "start", "faces", "holes", "pairs_per_bin", "images", "batch", "at_once", "lr", "decay", "ema", "precision",
-    "compile", "checkpoint_every", "sample_every",
+    "size", "start", "faces", "holes", "pairs_per_bin", "images", "batch", "at_once", "data", "lr", "decay", "ema",
+    "precision", "compile", "checkpoint_every", "sample_every",
 )  # fmt: skip
 """Settings of a preset that every method reads; the others are read by those that name them."""
 

@@ -216,8 +216,8 @@ def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
     """What keeps a run on file from being the one that is wanted, in words; empty if nothing does.
 
     Where a frozen network's weights were found does not matter, their sha256 does. Nor do settings that the method does
-    not read, nor that the run has fewer images, or its parser had: both can be taken further. Runs that keep no
-    checksum of their pictures are taken to be of the same ones.
+    not read, nor in whose memory the pictures lie, nor that the run has fewer images, or its parser had: both can be
+    taken further. Runs that keep no checksum of their pictures are taken to be of the same ones.
     """
     if name == "parser" and _longer(held, wanted):
         return []
@@ -242,7 +242,7 @@ def _longer(held: Any, wanted: Any) -> bool:
 
 
 def _decisive(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without the settings that its method does not read; any other dictionary as it is."""
+    """A configuration without the settings that decide nothing of its method; any other dictionary as it is."""
     if not isinstance(config.get("method"), str) or not isinstance(config.get("preset"), dict):
         return config
     try:
@@ -251,4 +251,5 @@ def _decisive(config: dict[str, Any]) -> dict[str, Any]:
         return config
     preset = {"at_once": 128} | config["preset"]  # what it was before it could be said
     kept = {name: value for name, value in preset.items() if name == "name" or chosen.reads(name)}
+    kept.pop("data", None)  # where they lie changes no picture
     return config | {"preset": kept}

@@ -162,7 +162,8 @@ def _train(
         network: Any = within(run.bare["generator"])
         network.remember(faces.images, backbone_weights)
         run.copy_to_mean()
-    feed = Feed(faces, holes, p.batch, config.seed, config.merge, fabric.device, fabric.global_rank, fabric.world_size)
+    place = fabric.device, fabric.global_rank, fabric.world_size
+    feed = Feed(faces, holes, p.batch, config.seed, config.merge, *place, p.data)
     steps = -(-p.images // p.batch)
     _loop(run, feed, resumed, steps, out, progress)
     if fabric.is_global_zero:
