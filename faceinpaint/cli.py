@@ -347,11 +347,7 @@ def inpaint(
     hole: Annotated[Path, typer.Option(help="Its hole, in white or one colour; or a folder; or one for a folder.")],
     out: Annotated[Path, typer.Option(help="The repaired photograph, .png, .webp, .tif or .bmp; or a folder.")],
     weights: Annotated[
-        str | None,
-        typer.Option(
-            help="A name that `faceinpaint weights list` shows, the folder of a run, or generator.safetensors; "
-            "default: the first of the list."
-        ),
+        str | None, typer.Option(help="A name of `faceinpaint weights list` (default: the first), a run or its file.")
     ] = None,
     parser: Annotated[Path | None, typer.Option(help="Run or file of the parser; default: beside it.")] = None,
     parsing: Annotated[
@@ -366,6 +362,7 @@ def inpaint(
         ),
     ] = None,
     outside: Annotated[str, typer.Option(help="Holes outside faces: refuse, or fill: classical.")] = "refuse",
+    like: Annotated[Path | None, typer.Option(help="Another photograph of the same person, to go by.")] = None,
     compare: Annotated[Path | None, typer.Option(help="Also write before and after (.png; or a folder).")] = None,
     again: Annotated[bool, typer.Option("--again", help="Repair all of a folder, also what has not changed.")] = False,
     order: Order = "celebamask-hq",
@@ -388,6 +385,9 @@ def inpaint(
     A folder, each photograph with the hole of the same name; done before and unchanged since, it is left:
     `faceinpaint inpaint photos --hole holes --out repaired`
 
+    With another photograph of the same person: `faceinpaint inpaint photo.jpg --hole hole.png --like other.jpg
+    --out repaired.png`
+
     Weights of your own: `faceinpaint inpaint photo.png --hole hole.png --weights runs/facial-style --out repaired.png`
     """
     from functools import partial
@@ -401,15 +401,16 @@ def inpaint(
     folder = photo.is_dir()
     if folder and boxes not in (None, "whole"):
         raise ConfigError("one box does not fit a folder of photographs", "Repair that photograph alone", photo)
-    if not photo.exists():
-        raise DataError("there is no such file", "Check the name", photo)
-    jobs = list(jobs_of(photo, hole, out, parsing, compare)) if folder else []
+    for path in (photo, like):
+        if path is not None and not path.exists():
+            raise DataError("there is no such file", "Check the name", path)
+    jobs = list(jobs_of(photo, hole, out, parsing, compare, like)) if folder else []
     tool = Repairer.load(weights, parser, _accelerator(device))
     console = Console(stderr=True, soft_wrap=True)
     console.print(f"weights: {escape(tool.about)}", highlight=False)
     repair = partial(repair_file, boxes=boxes, outside=outside, white_is_hole=not black_is_hole, order=order)
     if not folder:
-        done = repair(tool, Job(photo, hole, out, parsing, compare))
+        done = repair(tool, Job(photo, hole, out, parsing, compare, like))
         told = [f"face: {face.box}" for face in done.faces if face.box] + [f"Note: {note}" for note in done.notes]
         if done.classical:
             told.append(f"outside faces, filled classically: {done.classical:,} pixels")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from faceinpaint.comparison.claims import fused_by, seams, untouched
 from faceinpaint.comparison.evaluate import Confusion
+from faceinpaint.comparison.records import LikeRecord
 from faceinpaint.data.masks import drawn_holes
 from faceinpaint.data.sources import load_faces
 from faceinpaint.models.facial_style import AdaptiveFusion, FacialStyle
@@ -143,7 +144,7 @@ def test_the_tools_write_their_records(tmp_path: Path) -> None:
     def record(tool: str, *arguments: object) -> dict:
         out = tmp_path / f"{tool}.json"
         command = [sys.executable, str(ROOT / "tools" / f"{tool}.py"), *map(str, arguments)]
-        command += ["--weights", "seed"] if tool == "parser_curve" else []
+        command += ["--weights", "seed"] if tool in ("parser_curve", "like") else []
         run = subprocess.run([*command, "--count", "6", "--out", str(out)], capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
         return json.loads(out.read_text())
@@ -155,6 +156,10 @@ def test_the_tools_write_their_records(tmp_path: Path) -> None:
     assert told["untouched"]["of_normalised"] < 1e-3
     assert told["seams"].keys() == {"learned", "local", "global"}
     assert told["raw_l1"].keys() == {"whole regions", "rest of damaged regions", "hole"}
+    trained = "--shipped", runs["facial-style"], "--trained", runs["facial-style"], "--parser", runs["parser"]
+    shipped, same = LikeRecord.from_json(record("like", *trained)).weights.values()
+    assert shipped == same
+    assert shipped.whole["psnr"].n == 6
     arts = record("prior_arts", "--structure", runs["structure-first"], "--similar", runs["similar-faces"])
     assert arts["structure"]["psnr"].keys() == {"none", "completed", "true"}
     assert arts["similar"]["tenth"].keys() == {"mean", "low", "high"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from made import drawn, fresh_runs
 from PIL import Image
+from skimage import data
 
 from faceinpaint import cli
 from faceinpaint.repair import folder as files
@@ -94,6 +96,39 @@ def test_a_folder_goes_on_where_it_was_and_past_bad_files(
     code, out, err = call(monkeypatch, capfd, *words)
     assert (code, out) == (0, "1 repaired, 2 there before, 0 failed -> out\n")
     assert all((folder / "out" / name).stat().st_mtime_ns == time for name, time in times.items())
+
+
+def test_another_photograph_of_the_person_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    portrait = data.astronaut()[:260, 80:340]
+    hole, corner = np.zeros((2, 260, 260), np.uint8)
+    hole[90:116, 104:190], corner[:20, :20] = 255, 255
+    for name, picture in (
+        ("photo", portrait), ("hole", hole), ("corner", corner), ("other", portrait[:, ::-1]),
+        ("two", np.hstack([portrait] * 2)), ("wall", np.full_like(portrait, 120)),
+    ):  # fmt: skip
+        Image.fromarray(np.ascontiguousarray(picture)).save(f"{name}.png")
+    words = ["inpaint", "photo.png", "--hole", "hole.png", "--out", "new.png"]
+    code, out, err = call(monkeypatch, capfd, *words, "--like", "other.png")
+    assert (code, out) == (0, "new.png\n"), err
+    assert re.search(r"^Note: other\.png lends styles: .*eyes \(\d+%\)", err, re.M)
+    for bad, said in (
+        ("wall", r"wall\.png: no face was found\. Give a photograph that shows .*"),
+        ("two", r"two\.png: 2 faces were found \(.*\)\. Give a photograph that shows .*"),
+        ("absent", r"absent\.png: there is no such file\. .*"),
+    ):
+        (tmp_path / "new.png").unlink(missing_ok=True)
+        code, _, err = call(monkeypatch, capfd, *words, "--like", f"{bad}.png")
+        assert code == 2
+        assert re.fullmatch(f"(?:weights: .*\n)?.*{said}\n", err)
+        assert not (tmp_path / "new.png").exists()
+    words = ["inpaint", "photo.png", "--hole", "corner.png", "--out", "new.png", "--outside", "classical"]
+    code, _, err = call(monkeypatch, capfd, *words, "--box", "130,100,60,60", "--like", "other.png")
+    assert code == 2
+    assert re.search(r"photo\.png: no face is repaired, only what lies outside.*--like", err)
+    assert call(monkeypatch, capfd, *words[:-3], "other.png", "--like", "other.png")[0] == 2  # would replace it
 
 
 def test_what_changed_since_is_repaired_again_and_all_if_asked(

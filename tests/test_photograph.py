@@ -20,6 +20,7 @@ from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.metrics import psnr, ssim
 from faceinpaint.models.parser import parse
+from faceinpaint.regions import REGIONS
 from faceinpaint.repair import photograph, trained
 from faceinpaint.repair.colour import line_of
 from faceinpaint.repair.framing import Box
@@ -384,6 +385,94 @@ def test_the_face_of_a_group_that_the_hole_touches_is_repaired_and_no_other() ->
         (found,) = tool.repair(photo, hole).faces
         assert np.hypot(found.frame.x - left - 53, found.frame.y - top - 47) < 10
         assert 55 < found.frame.side < 95
+
+
+# --------------------------------------------------------------------------------------------------- a likeness
+
+
+EYES = REGIONS.index("eyes")
+
+
+def eyes_gone() -> tuple[np.ndarray, np.ndarray]:
+    """A portrait, and a hole over both eyes."""
+    photo, hole = data.astronaut()[:260, 80:340], np.zeros((260, 260), np.uint8)
+    hole[90:116, 104:190] = 1
+    return photo, hole
+
+
+def test_another_photograph_lends_the_styles_of_what_is_gone() -> None:
+    (photo, hole), tool = eyes_gone(), Repairer.load()
+    other = photo[:, ::-1].copy()
+    plain, done = tool.repair(photo, hole), tool.repair(photo, hole, like=other)
+    (face,) = done.faces
+    assert face.lent is not None
+    assert face.regions is not None
+    for i, share in enumerate(face.lent, 1):
+        inside = face.regions == i
+        left = (face.hole[inside] == 0).mean() if inside.any() else 1.0
+        assert share == pytest.approx(np.clip((0.5 - left) / 0.4, 0, 1), abs=1e-5), REGIONS[i - 1]
+    assert face.lent[EYES] > 0.5
+    assert face.lent[REGIONS.index("hair")] == 0
+    assert plain.faces[0].lent is None
+    changed = (done.pixels != plain.pixels).any(2)
+    assert 0 < changed.sum() <= hole.sum()
+    assert not changed[hole == 0].any()
+    likeness = tool.likeness(other)
+    assert np.array_equal(tool.repair(photo, hole, like=likeness).pixels, done.pixels)
+    assert np.array_equal(inpaint(photo, hole, weights=tool, like=likeness), done.pixels)
+    darker = tool.repair(photo, hole, like=other // 2)
+    assert not np.array_equal(darker.pixels, done.pixels)
+
+
+def test_where_enough_is_left_another_photograph_changes_nothing() -> None:
+    photo, _ = eyes_gone()
+    hole, tool = spots((150, 130), shape=(260, 260)), Repairer.load()
+    done = tool.repair(photo, hole, like=photo[:, ::-1].copy())
+    assert done.faces[0].lent is not None
+    assert not done.faces[0].lent.any()
+    assert np.array_equal(done.pixels, tool.repair(photo, hole).pixels)
+
+
+def test_what_another_photograph_does_not_show_it_does_not_lend(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, hole, _ = drawn(64, 64)
+    tool, maps = Repairer.load(runs / "ours"), iter((4, 3))
+    monkeypatch.setattr(photograph, "parse", lambda parser, image, hole: torch.full_like(hole[:, 0], next(maps)))
+    likeness = tool.likeness(photo, boxes="whole")
+    hole[:] = 1
+    lent = tool.repair(photo, hole, boxes="whole", like=likeness).faces[0].lent
+    assert lent is not None
+    assert not lent.any()
+
+
+def test_another_photograph_without_a_face_or_with_several_is_refused() -> None:
+    (photo, hole), tool = eyes_gone(), Repairer.load()
+    with pytest.raises(DataError, match=r"^no face was found\. Give a photograph that shows the face of the same"):
+        tool.repair(photo, hole, like=np.full_like(photo, 120))
+    with pytest.raises(DataError, match=r"^2 faces were found \([\d,-]+; [\d,-]+\)\. .*and no other\.$"):
+        tool.repair(photo, hole, like=crowd())
+    with pytest.raises(DataError, match="the photograph is"):
+        tool.repair(photo, hole, like=photo.astype(float))
+
+
+def test_another_photograph_is_refused_where_not_one_face_is_repaired() -> None:
+    (photo, _), tool = eyes_gone(), Repairer.load()
+    likeness = tool.likeness(photo)
+    with pytest.raises(DataError, match=r"no face is repaired.*--like"):
+        tool.repair(
+            photo, spots((0, 240), shape=(260, 260)), boxes=[(92, 79, 40, 40)], outside="classical", like=likeness
+        )
+    with pytest.raises(DataError, match=r"lies in 2 faces.*one person"):
+        tool.repair(crowd(), spots((140, 100), (365, 100)), boxes=[LEFT, RIGHT], like=likeness)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("gated", "gated-conv reads no"), ("single", "reads no"), ("away/alone", "has no parser")]
+)
+def test_weights_that_take_no_styles_refuse_another_photograph(name: str, why: str, runs: Path) -> None:
+    photo, hole = eyes_gone()
+    tool = Repairer.load(runs / name)
+    with pytest.raises(ConfigError, match=f"{why}.*takes no styles"):
+        tool.repair(photo, hole, np.ones_like(hole), boxes="whole", like=photo)
 
 
 def test_a_face_at_the_edge_of_the_photograph_is_framed_beyond_it() -> None:

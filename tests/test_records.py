@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from made import NET, table_records, typed
 
-from faceinpaint.comparison.records import LOGS, ParserRecord, Record, kind_of, read_logs, read_records
+from faceinpaint.comparison.records import LOGS, LikeRecord, ParserRecord, Record, kind_of, read_logs, read_records
 from faceinpaint.errors import DataError
 
 
@@ -80,7 +80,7 @@ def test_what_is_no_record_is_refused_by_name(records: list[dict[str, Any]], tmp
 
 def test_records_of_the_repository_load_and_are_written_as_they_were() -> None:
     """Among them old ones, without what later ones hold."""
-    found = {"evaluation": Record, "parser": ParserRecord}
+    found = {"evaluation": Record, "parser": ParserRecord, "like": LikeRecord}
     seen = 0
     for path in sorted((Path(__file__).resolve().parents[1] / "data" / "results").rglob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,7 +1,8 @@
 """Results records: what a measurement leaves on disk, typed, checked field by field when it is read.
 
 A record is a JSON object known by its ``kind``: an "evaluation" is one row of the table (:class:`Record`), a "parser"
-says how well the parser guesses (:class:`ParserRecord`). Tables, sentences and figures are made from these alone.
+says how well the parser guesses (:class:`ParserRecord`), "like" what another photograph of the same person is worth
+(:class:`LikeRecord`). Tables, sentences and figures are made from these alone.
 """
 
 from __future__ import annotations
@@ -451,6 +452,52 @@ class Inference(_Json):
     flops: int
     ms: float
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+REFERENCES = ("stranger", "mirrored")
+"""Whose undamaged picture lends styles: another test face's, or that of the face itself, mirrored."""
+
+
+@dataclass(frozen=True)
+class Lender(_Json):
+    """Weights that were measured with references.
+
+    Attributes:
+        regions: by name, by "all" or the name of a bin of hole fraction, by measure ("colour", the distance of mean
+            colours in [-1, 1] RGB, or "lpips"): "none" without a reference, and for each of :data:`REFERENCES` the
+            change from that. Of pairs that are lent the style of the region, and of its lost pixels alone.
+        whole: psnr (in the hole) and lpips of all pairs without a reference.
+    """
+
+    training: Training
+    regions: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Summary]]]]
+    whole: Mapping[str, Summary]
+
+
+@dataclass(frozen=True)
+class LikeRecord(_Json):
+    """What another photograph of the same person is worth, as ``tools/like.py`` measures it.
+
+    Attributes:
+        weights: "shipped", and "trained with references" if there are such. parser: that guessed all maps.
+        little, much: shares of a region known at which its style is lent wholly, and not at all.
+    """
+
+    weights: Mapping[str, Lender]
+    parser: Training
+    faces: str
+    holes: str
+    pairs: int
+    size: int
+    little: float
+    much: float
+    seconds: float
+    device: str
+    date: str
+    versions: Mapping[str, str]
+    commit: str | None
+    kind: Literal["like"] = "like"
+    version: int = VERSION
 
 
 R = TypeVar("R", Record, ParserRecord)

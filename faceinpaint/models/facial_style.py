@@ -186,11 +186,18 @@ def lent_share(regions: Tensor, hole: Tensor, n: int = len(REGIONS)) -> Tensor:
     >>> lent_share(regions, hole, n=3)
     tensor([[1.0000, 0.3125, 0.0000]])
     """
-    labels, known = regions.flatten(1), 1 - hole.flatten(1)
-    members = torch.stack([labels == i for i in range(1, n + 1)], dim=1).float()
-    size = members.sum(2)
-    left = (members * known[:, None].float()).sum(2) / size.clamp(min=1)
+    size = region_sizes(regions, n)
+    left = region_sizes(torch.where(hole[:, 0] > 0, 0, regions), n) / size.clamp(min=1)
     return ((MUCH - left) / (MUCH - LITTLE)).clamp(0, 1) * (size > 0)
+
+
+def region_sizes(regions: Tensor, n: int = len(REGIONS)) -> Tensor:
+    """Pixels of each region of a parsing map (B, H, W), 0 = other, 1..n: (B, n) int64.
+
+    >>> region_sizes(torch.tensor([[[0, 1, 1, 3]]]), n=3)
+    tensor([[2, 0, 1]])
+    """
+    return torch.stack([(regions == i).flatten(1).sum(1) for i in range(1, n + 1)], dim=1)
 
 
 # --- step 2: affine parameters --------------------------------------------------------------------------------------
@@ -536,7 +543,7 @@ class FacialStyle(nn.Module):
     def _lent(self, matrix: Tensor, reference: Reference) -> Tensor:
         """A style matrix with the columns of the regions, as far as they are lent, from a reference."""
         lent = self.styles(reference.image, torch.zeros_like(reference.image[:, :1]), reference.regions)
-        shown = torch.stack([(reference.regions == i).flatten(1).any(1) for i in range(1, self.n + 1)], dim=1)
+        shown = region_sizes(reference.regions, self.n) > 0
         share = F.pad(reference.share * shown, (0, matrix.shape[2] - self.n))
         return torch.lerp(matrix, lent, share[:, None].to(matrix.dtype))
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from faceinpaint.errors import ConfigError, DataError, FaceInpaintError, refusal
 from faceinpaint.files import read_json, replacing, sha256_of, write_json
+from faceinpaint.regions import CLASSES, REGIONS
 from faceinpaint.repair.photograph import Boxes, Repairer
 from faceinpaint.repair.pictures import (
     ENDINGS,
@@ -36,6 +39,7 @@ class Job:
         photo, hole: what to repair. parsing: its map, or None to predict it.
         out: file to write, one of :data:`faceinpaint.repair.pictures.HOLDS`.
         compare: PNG file for before, hole, map and after, or None.
+        like: another photograph of the same person, or None.
 
     >>> Job(Path("a.png"), Path("a-hole.png"), Path("repaired/a.png")).out.name
     'a.png'
@@ -46,6 +50,7 @@ class Job:
     out: Path
     parsing: Path | None = None
     compare: Path | None = None
+    like: Path | None = None
 
 
 def repair_file(
@@ -76,16 +81,16 @@ def repair_file(
     check_format(job.out)
     if job.compare is not None and job.compare.suffix.lower() != ".png":
         raise ConfigError("the comparison is a PNG file", "Name a .png file", job.compare)
-    _check_places(job.out, job.compare, (job.photo, job.hole, job.parsing), "replace", "file")
+    _check_places(job.out, job.compare, (job.photo, job.hole, job.parsing, job.like), "replace", "file")
     photo = read_photograph(job.photo)
     check_format(job.out, photo)
     notes: list[str] = []
     hole = read_hole_for(photo, job.hole, white_is_hole, notes)
     labels = None if job.parsing is None else read_parsing_for(photo, job.parsing, order)
-    try:
-        done = tool.repair(photo.pixels, hole, labels, boxes=boxes, outside=outside)
-    except DataError as error:
-        raise error if error.path else DataError(error.problem, error.remedy, job.photo) from None
+    with _named(job.like):
+        like = None if job.like is None else tool.likeness(read_photograph(job.like).pixels)
+    with _named(job.photo):
+        done = tool.repair(photo.pixels, hole, labels, boxes=boxes, outside=outside, like=like)
     try:
         if job.compare is not None:
             job.compare.parent.mkdir(parents=True, exist_ok=True)
@@ -94,12 +99,30 @@ def repair_file(
         write_photograph(job.out, photo.repaired(done.pixels, hole != 0))
     except OSError as error:
         raise refusal(error, job.out) from error
+    notes += [f"{job.like} lends {_lent(face.lent)}" for face in done.faces if face.lent is not None]
     return replace(done, notes=tuple(notes))
 
 
+def _lent(shares: np.ndarray) -> str:
+    """How far styles came from another photograph, in words."""
+    names = REGIONS if len(shares) == len(REGIONS) else CLASSES[1:]
+    parts = [f"{name} ({100 * share:.0f}%)" for name, share in zip(names, shares, strict=True) if share > 0]
+    return f"styles: {', '.join(parts)}" if parts else "nothing: enough is left of each region"
+
+
+@contextmanager
+def _named(path: Path | None) -> Iterator[None]:
+    """Name the file of an error that has none."""
+    try:
+        yield
+    except DataError as error:
+        raise error if error.path else DataError(error.problem, error.remedy, path) from None
+
+
 def jobs_of(
-    photos: Path, holes: Path, out: Path, parsing: Path | None = None, compare: Path | None = None
-) -> Iterator[Job | FaceInpaintError]:
+    photos: Path, holes: Path, out: Path, parsing: Path | None = None, compare: Path | None = None,
+    like: Path | None = None,
+) -> Iterator[Job | FaceInpaintError]:  # fmt: skip
     """The jobs of a folder: each photograph with the hole (and map) of the same stem, to ``out/STEM.png``.
 
     A photograph without a hole, or with two, and a hole without a photograph are given as the errors that they are.
@@ -107,6 +130,7 @@ def jobs_of(
 
     Args:
         holes: a folder, or one mask for all photographs.
+        like: one photograph for all, which are of one person.
 
     Raises:
         DataError: a folder is missing, or holds no photograph.
@@ -130,7 +154,8 @@ def jobs_of(
     found = _photographs(photos, holes)
     if not found:
         raise DataError(f"there is no photograph ({', '.join(FORMATS)})", "Check the name", photos)
-    return _jobs(found, holes, parsing, out, compare)
+    jobs = _jobs(found, holes, parsing, out, compare)
+    return (replace(job, like=like) if isinstance(job, Job) else job for job in jobs)
 
 
 def left_out(photos: Path, holes: Path) -> list[Path]:
@@ -253,7 +278,8 @@ def repair_all(
 
 def _source(job: Job, how: str) -> str:
     """A checksum of all that a repair is made from."""
-    sums = [sha256_of(path) if path and path.is_file() else "" for path in (job.photo, job.hole, job.parsing)]
+    paths = (job.photo, job.hole, job.parsing, *([job.like] if job.like else []))
+    sums = [sha256_of(path) if path and path.is_file() else "" for path in paths]
     return hashlib.sha256(" ".join([*sums, how]).encode()).hexdigest()
 
 

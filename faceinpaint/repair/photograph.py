@@ -9,6 +9,7 @@ A photograph has no parsing map and is not framed as the generator has seen face
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError, DataError
-from faceinpaint.models.facial_style import FacialStyle
+from faceinpaint.models.facial_style import FacialStyle, Reference, lent_share, region_sizes
 from faceinpaint.models.parser import parse
 from faceinpaint.models.start import Started, within
 from faceinpaint.pixels import from_bytes, to_bytes
-from faceinpaint.regions import merge_classes, to_official
+from faceinpaint.regions import merge_classes, n_regions, to_official
 from faceinpaint.repair import trained
-from faceinpaint.repair.colour import line_of
+from faceinpaint.repair.colour import Line, line_of
 from faceinpaint.repair.doubt import doubt, unsure
 from faceinpaint.repair.framing import Box, Frame, check_box, check_frame, owners, sights_near
 from faceinpaint.repair.membrane import membrane
@@ -39,6 +40,23 @@ OUTSIDE = ("refuse", "classical")
 Boxes = Sequence[Sequence[float]] | str | None
 """Faces by hand, (x, y, width, height) or with the tilt each; "whole" for a photograph that is framed already; None to
 find them."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What another photograph says of a person: the face as the networks see it, S their size, undamaged.
+
+    Attributes:
+        frame: where it lies in that photograph.
+        image: (1, 3, S, S) in [-1, 1]. regions: its parsing map (1, S, S) uint8, predicted.
+
+    >>> Likeness(Frame.whole(64, 64), torch.zeros(1, 3, 64, 64), torch.zeros(1, 64, 64).byte()).frame.side
+    64
+    """
+
+    frame: Frame
+    image: Tensor
+    regions: Tensor
 
 
 class Repairer:
@@ -94,11 +112,14 @@ class Repairer:
 
     def repair(
         self, photo: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None = None, *, boxes: Boxes = None,
-        outside: str = "refuse",
+        outside: str = "refuse", like: np.ndarray | Likeness | None = None,
     ) -> Repair:  # fmt: skip
-        """Fill the hole of a photograph. Arguments and errors as for :func:`inpaint`."""
+        """Fill the hole of a photograph. Arguments and errors as for :func:`inpaint`; of several photographs of a
+        person, the :meth:`likeness` is best read once."""
         pixels, hole = _checked(photo, hole)
         height, width = hole.shape
+        if isinstance(like, np.ndarray):
+            like = self.likeness(like)
         if parsing is not None:
             parsing = _checked_map(parsing, hole)
         elif self.reads_map and self.parser is None:
@@ -112,25 +133,21 @@ class Repairer:
             return Repair(photo.copy(), (), 0)
 
         unit = 257 if pixels.dtype == np.uint16 else 1
-        colours = np.repeat(pixels[..., :1], 3, axis=2) if pixels.shape[2] < 3 else pixels[..., :3]
-        known = ~hole if pixels.shape[2] in (1, 3) else ~hole & (pixels[..., -1] > 0)
-        line = line_of(colours[known], np.iinfo(pixels.dtype).max) if known.any() else None
-        # Nothing below sees under the hole, nor what is hidden under full transparency: it is nobody's colour.
-        colours = np.where(known[..., None], colours, 0).astype(np.float32) / unit
-        if not (known | hole).all():
-            colours = np.where((known | hole)[..., None], colours, membrane(colours, known))
+        colours, line = _colours(pixels, hole)
         rows, columns = np.nonzero(hole)
         places, doubts = self._places(colours, hole, boxes)
         owner = owners([frame for frame, _ in places], rows, columns)
         left = int((owner < 0).sum())
         if left and outside == "refuse":
             raise _nowhere(places, doubts, left / len(owner))
+        if like is not None:
+            _check_one_person(np.unique(owner[owner >= 0]).size)
         of_pixel = np.full(hole.shape, -1, np.int32)
         of_pixel[rows, columns] = owner
         filled, faces = colours.copy(), []  # each face sees the holes of all: a repair is nothing known
         for i in np.unique(owner[owner >= 0]):
             frame, box = places[i]
-            faces.append(self._face(colours, hole, parsing, frame, box))
+            faces.append(self._face(colours, hole, parsing, frame, box, like))
             where = frame.place(height, width)
             own = of_pixel[where] == i
             filled[where][own] = _seamless(faces[-1], colours[where], hole[where], where)[own]
@@ -177,15 +194,43 @@ class Repairer:
         small, mask = _shrunk(frame.cut(colours), frame.cut((~hole).astype(np.float32)), self.parser_size)
         return parse(self.parser, *self._tensors(small, mask))[0].cpu().numpy().astype(np.uint8), mask
 
-    @torch.no_grad()
-    def _face(
-        self, colours: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None, frame: Frame, box: Box | None
-    ) -> Face:
-        """Repair what a frame shows, at the generator's size. ``colours`` (H, W, 3) float32 0..255, zero in holes."""
+    def likeness(self, photo: np.ndarray, *, boxes: Boxes = None) -> Likeness:
+        """Read another photograph of a person: its face is found, framed and parsed as that of any photograph.
+
+        Args:
+            photo: as for :func:`inpaint`, undamaged. boxes: its face by hand, or "whole".
+
+        Raises:
+            DataError: the array is not that of a photograph, or there is no face on it, or more than one.
+            ConfigError: the generator takes no styles, or there is no parser.
+
+        >>> from faceinpaint.data.toy import draw
+        >>> Repairer.load().likeness(draw(4, 128)[0], boxes="whole").regions.shape
+        torch.Size([1, 128, 128])
+        """
+        if not isinstance(within(self.generator), FacialStyle) or self.parser is None:
+            without = "reads no parsing map" if not self.reads_map else "has no parser beside it"
+            raise ConfigError(
+                f"this {self.config.method} {without}, and takes no styles from another photograph",
+                "Load weights of facial-style with their parser, or leave the other photograph out",
+            )
+        pixels, hole = _checked(photo, np.zeros(photo.shape[:2], bool))
+        colours, _ = _colours(pixels, hole)
+        places, doubts = self._places(colours, hole, boxes)
+        if len(places) != 1:
+            problem = "no face was found" + (f" ({'; '.join(doubts)})" if doubts else "")
+            if places:
+                problem = f"{len(places)} faces were found ({'; '.join(str(box) for _, box in places)})"
+            raise DataError(problem, "Give a photograph that shows the face of the same person, and no other")
+        small, mask, regions = self._framed(colours, hole, None, places[0][0])
+        return Likeness(places[0][0], self._tensors(small, mask)[0], regions)
+
+    def _framed(
+        self, colours: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None, frame: Frame
+    ) -> tuple[np.ndarray, np.ndarray, Tensor]:
+        """What a frame shows at the generator's size: pixels and hole as :func:`_shrunk` gives them, and the map."""
         size = self.config.preset.size
         seen, known = frame.cut(colours), frame.cut((~hole).astype(np.float32))
-        small, small_hole = _shrunk(seen, known, size)
-        image, mask = self._tensors(small, small_hole)
         regions = torch.zeros(1, size, size, dtype=torch.uint8, device=self.device)
         if self.config.merge == "none":
             regions += 1
@@ -195,13 +240,29 @@ class Repairer:
         elif self.parser is not None:
             found = parse(self.parser, *self._tensors(*_shrunk(seen, known, self.parser_size)))
             regions = nn.functional.interpolate(found[None].float(), (size, size), mode="nearest")[0].to(torch.uint8)
-        out = self.generator(image, mask, regions).image[0].float()
+        return *_shrunk(seen, known, size), regions
+
+    @torch.no_grad()
+    def _face(
+        self, colours: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None, frame: Frame, box: Box | None,
+        like: Likeness | None,
+    ) -> Face:  # fmt: skip
+        """Repair what a frame shows, at the generator's size. ``colours`` (H, W, 3) float32 0..255, zero in holes."""
+        small, small_hole, regions = self._framed(colours, hole, parsing, frame)
+        image, mask = self._tensors(small, small_hole)
+        reference: tuple[Reference, ...] = ()
+        if like is not None:
+            n = n_regions(self.config.merge)
+            share = lent_share(regions, mask, n) * (region_sizes(like.regions, n) > 0)
+            reference = (Reference(like.image, like.regions, share),)
+        out = self.generator(image, mask, regions, *reference).image[0].float()
         if not out.isfinite().all():
             raise DataError("the generator gives values that are not finite", "Use other weights")
         output = to_bytes(out).permute(1, 2, 0).cpu().numpy()
         return Face(
             frame, box, np.rint(small).astype(np.uint8), small_hole.astype(np.uint8),
             regions[0].cpu().numpy() if self.reads_map else None, output,
+            reference[0].share[0].cpu().numpy() if reference else None,
         )  # fmt: skip
 
     @torch.no_grad()
@@ -226,7 +287,7 @@ class Repairer:
 def inpaint(
     photo: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None = None,
     weights: str | Path | Repairer | None = None, *, parser: str | Path | None = None, boxes: Boxes = None,
-    outside: str = "refuse", device: str | torch.device = "cpu",
+    outside: str = "refuse", like: np.ndarray | Likeness | None = None, device: str | torch.device = "cpu",
 ) -> np.ndarray:  # fmt: skip
     """Fill the hole of a photograph with one face or several.
 
@@ -246,16 +307,19 @@ def inpaint(
             frames a face; None to find them.
         outside: what to do with hole pixels that lie in no face: "refuse", or fill them by "classical" means, the
             smoothest continuation of what lies around them.
+        like: another photograph of the same person, with no other face on it. Of regions of which little is left
+            (:func:`faceinpaint.models.facial_style.lent_share`) it lends the style.
         device: where the networks run.
 
     Returns:
         of the shape and type of ``photo``.
 
     Raises:
-        DataError: an array is not of the stated shape, type or range; no face is found where the hole is; or a parsing
-            map is needed, and there is neither one nor a parser.
+        DataError: an array is not of the stated shape, type or range; no face is found where the hole is; a parsing
+            map is needed, and there is neither one nor a parser; or ``like`` shows no face or several, or the hole
+            lies in no face or in several, and there is a ``like``.
         CheckpointError: the weights cannot be used, or there are none.
-        ConfigError: boxes, ``outside`` or the weights are not what is stated.
+        ConfigError: boxes, ``outside`` or the weights are not what is stated, or take no styles from ``like``.
 
     >>> from faceinpaint.data.masks import drawn_holes
     >>> from faceinpaint.data.toy import draw
@@ -264,7 +328,7 @@ def inpaint(
     (128, 128, 3)
     """
     tool = weights if isinstance(weights, Repairer) else Repairer.load(weights, parser, device)
-    return tool.repair(photo, hole, parsing, boxes=boxes, outside=outside).pixels
+    return tool.repair(photo, hole, parsing, boxes=boxes, outside=outside, like=like).pixels
 
 
 # --- the steps ------------------------------------------------------------------------------------------------------
@@ -284,6 +348,34 @@ def _checked(photo: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarra
     if hole.dtype.kind not in "biuf" or not np.isfinite(hole).all():
         raise DataError("the hole mask holds values that are not numbers", "Give 0 for known, 1 for hole")
     return pixels, hole != 0
+
+
+def _colours(pixels: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, Line | None]:
+    """(H, W, 3) float32 0..255, zero in the hole, and the line that the known colours keep to, None if none does.
+
+    Nothing sees under the hole, nor what is hidden under full transparency: it is nobody's colour.
+    """
+    colours = np.repeat(pixels[..., :1], 3, axis=2) if pixels.shape[2] < 3 else pixels[..., :3]
+    known = ~hole if pixels.shape[2] in (1, 3) else ~hole & (pixels[..., -1] > 0)
+    line = line_of(colours[known], np.iinfo(pixels.dtype).max) if known.any() else None
+    colours = np.where(known[..., None], colours, 0).astype(np.float32) / (257 if pixels.dtype == np.uint16 else 1)
+    if not (known | hole).all():
+        colours = np.where((known | hole)[..., None], colours, membrane(colours, known))
+    return colours, line
+
+
+def _check_one_person(count: int) -> None:
+    """Refuse another photograph of a person where it is not one face that is repaired."""
+    if count == 0:
+        raise DataError(
+            "no face is repaired, only what lies outside, and another photograph lends nothing to that",
+            "Leave the other photograph out (--like), or give the box of the face (--box x,y,width,height[,tilt])",
+        )
+    if count > 1:
+        raise DataError(
+            f"the hole lies in {count} faces, and the other photograph shows one person",
+            "Repair one face after the other, each with a hole of its own",
+        )
 
 
 def _checked_map(parsing: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ class Face:
         hole: (S, S) uint8, 1 = hole.
         regions: (S, S) uint8 region ids, predicted or as given; None if the generator reads no map.
         output: (S, S, 3) uint8, what the generator made of it, known pixels included.
+        lent: (n,) float, how far the style of each region came from another photograph; None if there is none.
 
     >>> nothing = np.zeros((64, 64), np.uint8)
     >>> Face(Frame.whole(64, 64), None, nothing, nothing, None, nothing).frame.side  # nothing was seen
@@ -34,6 +35,7 @@ class Face:
     hole: np.ndarray
     regions: np.ndarray | None
     output: np.ndarray
+    lent: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
