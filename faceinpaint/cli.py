@@ -223,10 +223,7 @@ def evaluate(
     faces: Faces = "toy",
     holes: Holes = "drawn",
     pairs: Annotated[Path | None, typer.Option(help="CSV of test pairs; default: each test face once a bin.")] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help="smoke (the default), cpu, gpu or paper; a run has its own."),
-    ] = None,
+    preset: Annotated[str | None, typer.Option(help="smoke (default), cpu, gpu or paper; a run has its own.")] = None,
     parser: Annotated[
         Path | None, typer.Option(help="Run of a parser: measure with the map that it predicts, not with the true one.")
     ] = None,
@@ -357,8 +354,7 @@ def inpaint(
         list[str] | None,
         typer.Option(
             metavar="X,Y,W,H[,TILT]",
-            help="A face by hand, in pixels, brows to below the mouth, temple to temple; may be repeated. "
-            "'whole': the photograph is framed as CelebA-HQ frames a face.",
+            help="A face, brows to below the mouth, temple to temple; or several. 'whole': framed as in CelebA-HQ.",
         ),
     ] = None,
     outside: Annotated[str, typer.Option(help="Holes outside faces: refuse, or fill: classical.")] = "refuse",
@@ -385,8 +381,7 @@ def inpaint(
     A folder, each photograph with the hole of the same name; done before and unchanged since, it is left:
     `faceinpaint inpaint photos --hole holes --out repaired`
 
-    With another photograph of the same person: `faceinpaint inpaint photo.jpg --hole hole.png --like other.jpg
-    --out repaired.png`
+    Another photograph of the person: `faceinpaint inpaint photo.jpg --hole hole.png --like other.jpg --out new.png`
 
     Weights of your own: `faceinpaint inpaint photo.png --hole hole.png --weights runs/facial-style --out repaired.png`
     """
