@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -180,6 +179,13 @@ def train(
         Path | None,
         typer.Option(help="Run of a parser: it guesses the parsing maps that the generator is trained with."),
     ] = None,
+    smaller: Annotated[
+        str | None,
+        typer.Option(
+            help="Trained weights of half the size that start=smaller begins from: a name of the list, a run, or its "
+            "generator.safetensors, with its parser beside it."
+        ),
+    ] = None,
 ) -> None:
     """Train one method, or the parser. Ctrl-C stops after the step; the same command again goes on.
 
@@ -195,12 +201,22 @@ def train(
 
     With the maps that it will have in use: `faceinpaint train facial-style --preset cpu --parser runs/parser
     --out runs/ours`
+
+    On top of a trained network of half the size, whose weights the new ones then hold: `faceinpaint train facial-style
+    --preset cpu --set size=128 --set start=smaller --smaller runs/ours --out runs/ours-128`
     """
     from faceinpaint.data.sources import Sources
+    from faceinpaint.options import read_settings
+    from faceinpaint.repair import trained
     from faceinpaint.training.processes import disband, launch
+    from faceinpaint.training.run import configured, load_smaller
     from faceinpaint.training.train import train
 
-    config = _config(method, preset, merge, seed, settings)
+    beneath = None
+    if smaller is not None:
+        named = trained.find(smaller)
+        beneath = load_smaller(named.generator, named.parser)
+    config = configured(method, preset, read_settings(settings), merge, seed, beneath)
     sources = Sources(faces, holes, order, _polarity(black_is_hole), weights=weights)
     fabric = launch(config.preset, _accelerator(device), devices)
     first = fabric.is_global_zero
@@ -304,9 +320,10 @@ def reproduce(
     """
     from faceinpaint.comparison.reproduce import planned, reproduce
     from faceinpaint.data.sources import Sources
+    from faceinpaint.options import read_settings
     from faceinpaint.presets import preset as named
 
-    plan, scale = planned(rows, only), named(preset, **_pairs(settings))
+    plan, scale = planned(rows, only), named(preset, **read_settings(settings))
     sources = Sources(faces, holes, order, _polarity(black_is_hole), pairs, weights, inception)
     with _resumable():
         paths = reproduce(
@@ -520,33 +537,9 @@ def _kept(cache: Path | None, beside: Path) -> Path:
     return cache or Path(os.environ.get(CACHE) or beside / "cache")
 
 
-def _pairs(settings: list[str] | None) -> dict[str, Any]:
-    """NAME=VALUE -> values as JSON reads them, or text."""
-    found = {}
-    for setting in settings or []:
-        name, equals, value = setting.partition("=")
-        if not equals or not name:
-            raise ConfigError(f"--set {setting!r} is not NAME=VALUE", "Write, for example, --set batch=8")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
-
-
 def _polarity(black_is_hole: bool) -> bool | None:
     """Whether white is the hole; None where nothing is said of it, as a prepared cache knows it."""
     return False if black_is_hole else None
-
-
-def _config(method: str, preset: str, merge: str, seed: int, settings: list[str] | None) -> Any:
-    """A run's configuration; each setting goes to the preset if the method takes it from there, else to the method."""
-    from faceinpaint.presets import preset as find
-    from faceinpaint.training.methods import method as chosen
-    from faceinpaint.training.run import Config
-
-    changes, options = chosen(method).split_settings(_pairs(settings))
-    return Config(method, find(preset, **changes), options, merge, seed)
 
 
 def _accelerator(device: str) -> str:

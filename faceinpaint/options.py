@@ -5,12 +5,14 @@ Presets, methods and networks judge by this, whoever calls them: the command lin
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 from faceinpaint.errors import ConfigError
 
-Start = Literal["blank", "mean", "membrane"]
+Start = Literal["blank", "mean", "membrane", "smaller"]
 Reading = Literal["R1", "R2", "R3"]
 Heads = Literal["separate", "shared"]
 Network = Literal["vgg19", "squeezenet1_1"]
@@ -37,6 +39,27 @@ WORDS: dict[str, tuple[Any, ...]] = {
 """What options that are words (or one of few numbers) may say, by their name."""
 
 
+def read_settings(texts: Iterable[str] | None) -> dict[str, Any]:
+    """Settings as a command line has them, NAME=VALUE: values as JSON reads them, or text.
+
+    Raises:
+        ConfigError: one is not of that form.
+
+    >>> read_settings(["batch=8", "start=mean"])
+    {'batch': 8, 'start': 'mean'}
+    """
+    found: dict[str, Any] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--set {text!r} is not NAME=VALUE", "Write, for example, --set batch=8")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
 def judged(what: str, name: str, value: Any, like: Any) -> Any:
     """A value as the option wants it: of the type of another, whole numbers taken for others, and one of its words.
 
@@ -53,7 +76,7 @@ def judged(what: str, name: str, value: Any, like: Any) -> Any:
     (1.0, 'mean')
     >>> judged("setting", "start", "middle", like="blank")
     Traceback (most recent call last):
-    faceinpaint.errors.ConfigError: setting start is 'middle'. Use one of blank, mean, membrane.
+    faceinpaint.errors.ConfigError: setting start is 'middle'. Use one of blank, mean, membrane, smaller.
     """
     kind = int if like is None else type(like)
     if kind is float and type(value) is int:

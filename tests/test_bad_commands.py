@@ -250,6 +250,12 @@ def test_damaged_runs(call: Call, interrupted: Path, tmp_path: Path, name: str) 
     refuses(call, tmp_path, Path("out"), *TRAIN)
 
 
+def test_start_smaller_wants_a_smaller_network(call: Call, generator: Path, tmp_path: Path) -> None:
+    refuses(call, tmp_path, None, *TRAIN, "--set", "start=smaller")
+    refuses(call, tmp_path, generator, *TRAIN, "--set", "start=smaller", "--smaller", generator)  # no parser beside it
+    refuses(call, tmp_path, Path("absent"), *TRAIN, "--set", "start=smaller", "--smaller", "absent")
+
+
 def test_there_are_at_least_two_hundred_commands() -> None:
     counts = (
         len(bad.BROKEN) * len(FILES), len(bad.UNFIT), len(bad.GENERATORS), len(bad.LISTS), len(bad.NETWORKS),

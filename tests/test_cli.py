@@ -22,7 +22,9 @@ import faceinpaint
 from faceinpaint import cli
 from faceinpaint.data.masks import drawn_holes
 from faceinpaint.data.toy import draw
+from faceinpaint.options import read_settings
 from faceinpaint.training import train as training
+from faceinpaint.training.run import configured
 
 COMMANDS = (
     "data toy", "data prepare", "data check", "train", "evaluate", "reproduce", "table", "inpaint", "weights list",
@@ -436,17 +438,16 @@ def test_ctrl_c_says_how_to_go_on(call: Call, tmp_path: Path, monkeypatch: pytes
 
 
 def test_settings_go_to_the_preset_or_to_the_method() -> None:
-    config = cli._config(
-        "facial-style", "smoke", "none", 3, ["batch=8", "lr=0.001", "gan=hinge", "style=0", "mask_beta=false"]
-    )
+    words = ["batch=8", "lr=0.001", "gan=hinge", "style=0", "mask_beta=false"]
+    config = configured("facial-style", "smoke", read_settings(words), "none", 3)
     assert (config.preset.batch, config.preset.lr, config.seed, config.merge) == (8, 0.001, 3, "none")
     assert config.options == {"gan": "hinge", "style": 0, "mask_beta": False}
-    assert cli._config("gated-conv", "smoke", "regions", 0, None).options == {}
+    assert configured("gated-conv", "smoke", read_settings(None)).options == {}
     # A width of its own goes to the method whose preset has none for it.
-    given = cli._config("gated-conv", "smoke", "regions", 0, ["width=16", "batch=8"])
+    given = configured("gated-conv", "smoke", {"width": 16, "batch": 8})
     assert (given.options, given.preset.width, given.preset.batch) == ({"width": 16}, 16, 8)
     widths = [
-        sum(p.numel() for p in cli._config("gated-conv", "smoke", "regions", 0, words).generator().parameters())
-        for words in (["width=16"], ["width=24"])
+        sum(p.numel() for p in configured("gated-conv", "smoke", {"width": width}).generator().parameters())
+        for width in (16, 24)
     ]
     assert widths[0] < widths[1]

@@ -23,6 +23,7 @@ from faceinpaint.comparison.evaluate import (
     count_parameters,
     evaluate,
     evaluate_parser,
+    row_of,
 )
 from faceinpaint.comparison.records import VIEWS, Record
 from faceinpaint.comparison.table import comparison
@@ -33,6 +34,7 @@ from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.models import Output
 from faceinpaint.models.baselines import MeanFill
 from faceinpaint.models.parser import FaceParser
+from faceinpaint.models.start import enlarged
 from faceinpaint.presets import preset
 from faceinpaint.regions import REGIONS, merge_classes
 from faceinpaint.training.run import Config, load_generator
@@ -241,6 +243,23 @@ def test_the_map_is_the_true_one_or_the_parsers(test: TestSet, alexnet: Backbone
     assert (torch.cat(spy.seen[:2]) == 7).all()
     assert len(torch.cat(guess.holes)) == 18
     assert (record["map"], record["parser"]) == ("predicted", told(5))
+
+
+def test_a_row_may_be_repaired_at_half_the_size_and_enlarged(test: TestSet, alexnet: Backbone) -> None:
+    """Generator and parser see the halved pictures; what is measured is the enlarged repair."""
+    labels = dict(zip(test.faces.ids, test.faces.labels, strict=True))
+    whole = np.stack([labels[pair.face_id] for pair in test.pairs])
+    spy, guess = Spy(), Guess()
+    record = measured(spy, test, alexnet, map="true", enlarged=True)
+    assert np.array_equal(torch.cat(spy.seen[:2]).numpy(), merge_classes(whole[:, ::2, ::2]))
+    measured(Spy(), test, alexnet, map="predicted", parser=guess, parser_about=told(5), enlarged=True)
+    assert {tuple(hole.shape[1:]) for hole in guess.holes} == {(1, 32, 32)}
+    image = torch.from_numpy(np.stack([face for face, _ in arrays(test)])).permute(0, 3, 1, 2) / 127.5 - 1
+    hole = torch.from_numpy(np.stack([hole for _, hole in arrays(test)]))[:, None].float()
+    done = enlarged(lambda small, gap: Spy()(small, gap, gap).image, image, hole)
+    expected = metrics.psnr(metrics.quantise(done), metrics.quantise(image)).mean()
+    assert record["images"]["composited"]["all"]["psnr"]["mean"] == pytest.approx(float(expected), abs=1e-4)
+    assert record["images"]["raw"]["all"]["psnr"]["mean"] == pytest.approx(float(expected), abs=1e-4)
 
 
 def test_lpips_is_measured_only_through_trained_weights(test: TestSet, alexnet: Backbone) -> None:
@@ -453,6 +472,15 @@ def test_a_generator_is_found_by_folder_or_file(kept: Path) -> None:
         assert about["config"] == config.to_dict()
         assert not network.training
         assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_a_row_of_twice_its_size_says_so(kept: Path) -> None:
+    found, _ = row_of(str(kept), "64-enlarged", enlarged=True)
+    assert (found.title, found.preset.size, found.side, found.enlarged) == ("CE, 64 enlarged", 128, 64, True)
+    plain, _ = row_of(str(kept), "ce")
+    assert (plain.title, plain.preset.size, plain.side, plain.enlarged) == ("CE", 64, 64, False)
+    with pytest.raises(ConfigError, match="telea has no size of its own"):
+        row_of("telea", "telea", enlarged=True)
 
 
 def edit(kept: Path, **changes: Any) -> None:

@@ -23,7 +23,7 @@ from faceinpaint.presets import preset
 from faceinpaint.regions import REGIONS, merge_classes
 from faceinpaint.repair.export import export_onnx
 from faceinpaint.repair.trained import find
-from faceinpaint.training.run import Config, load_generator
+from faceinpaint.training.run import Config, SmallerRun, load_generator, load_smaller
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -32,9 +32,12 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = {"width": 4, "style_width": 4, "parser_width": 4, "baseline_scale": 0.06}
 
 
-def seeded(folder: Path, method: str, options: dict | None = None, merge: str = "regions", **changes) -> Path:
+def seeded(
+    folder: Path, method: str, options: dict | None = None, merge: str = "regions", smaller: SmallerRun | None = None,
+    **changes,
+) -> Path:  # fmt: skip
     """Weights drawn from a seed, spread so that every layer has something to say."""
-    config = Config(method, preset("smoke", **changes), options or {}, merge)
+    config = Config(method, preset("smoke", **changes), options or {}, merge, smaller=smaller)
     network = config.generator()
     draw = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -133,6 +136,16 @@ def test_fifty_repairs_by_the_weights_of_the_repository_agree_with_pytorch(tmp_p
     assert (written["trained_on"], written["licence"]) == (found.entry.trained_on, found.entry.licence)
     lowest = check_fifty(found.generator, tmp_path / "generator.onnx")
     assert lowest > 40, f"{lowest:.1f} dB"
+
+
+def test_a_network_with_a_smaller_one_in_front_is_one_file(tmp_path):
+    parts = [seeded(tmp_path / name, name, size=32, **SMALL) for name in ("facial-style", "parser")]
+    source = seeded(tmp_path / "large", "facial-style", size=64, start="smaller", smaller=load_smaller(*parts), **SMALL)
+    export_onnx(source, tmp_path / "large.onnx")
+    pictures = Pictures(source, tmp_path / "large.onnx", 8)
+    for image, hole, regions in pictures:
+        repaired, expected = pictures.onnx(image, hole, regions)[0], pictures.torch(image, hole, regions).numpy()
+        assert psnr(repaired, expected, hole) > 40
 
 
 def test_fifty_maps_agree_with_pytorch(parser):

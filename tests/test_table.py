@@ -135,6 +135,19 @@ def test_notes_say_what_a_reader_must_know(records: list[dict[str, Any]]) -> Non
     assert "Trained for 3,000, then on to 8,000, then on to 20,000 images:" in "\n".join(notes(records))
 
 
+def test_a_row_that_was_enlarged_says_so_and_stands_below_the_fills(records: list[dict[str, Any]]) -> None:
+    chosen = [records[0] | {"preset": "gpu"}, records[5] | {"preset": "cpu"}]
+    chosen[1]["training"]["config"] |= {"preset": {"size": 32}}
+    fill, ours = typed(chosen)
+    assert (fill.made_at, ours.made_at, ours.size) == (64, 32, 64)
+    assert sorted([ours, fill], key=lambda r: r.place) == [fill, ours]
+    said = " ".join(table.notes([fill, ours]))
+    assert "32 enlarged: the picture is halved, repaired at 32x32 pixels" in said
+    assert "Nothing was trained at 64x64." in said
+    assert "pixels, preset cpu." in said  # that of what was trained
+    assert "enlarged" not in " ".join(table.notes([fill]))
+
+
 @pytest.mark.parametrize("make", [comparison, brief, by_bin])
 def test_records_of_different_tests_are_refused(make: Any, records: list[dict[str, Any]]) -> None:
     make(records)

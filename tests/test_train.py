@@ -35,7 +35,7 @@ from faceinpaint.training.feed import SHIFTED, TINTED, Feed, another_view
 from faceinpaint.training.methods import method
 from faceinpaint.training.objectives import Batch
 from faceinpaint.training.processes import launch
-from faceinpaint.training.run import Config, load_generator, thinned_log
+from faceinpaint.training.run import Config, SmallerRun, load_generator, load_smaller, thinned_log
 from faceinpaint.training.train import train
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
@@ -500,6 +500,68 @@ def test_training_goes_on_from_other_weights_at_another_size(faces: FaceSet, hol
         train(Config("facial-style", tiny(width=8)), faces, holes, tmp_path / "c", begin=first)
     with pytest.raises(CheckpointError, match="no such file"):
         train(still, faces, holes, tmp_path / "d", begin=tmp_path / "nothing")
+
+
+def fresh(folder: Path, name: str, **changes: Any) -> Path:
+    """Weights of a run that nothing was trained for."""
+    config = Config(name, tiny(**changes))
+    folder.mkdir()
+    about = {"config": config.to_dict(), "images": 8}
+    weights.save(folder / "generator.safetensors", config.generator().state_dict(), about)
+    return folder / "generator.safetensors"
+
+
+def test_training_begins_from_the_repair_of_a_smaller_network(tmp_path: Path) -> None:
+    small, guess = fresh(tmp_path / "small", "facial-style", start="membrane"), fresh(tmp_path / "parser", "parser")
+    beneath = load_smaller(small, guess)
+    larger = load_faces("toy", "train", 64, count=8), load_holes("drawn", "train", 64, count=8)
+    config = Config("facial-style", tiny(size=64, images=8, start="smaller"), smaller=beneath)
+    out = train(config, *larger, tmp_path / "large")
+
+    network, read, about = load_generator(out)  # its weights hold those of the smaller one, as they were
+    assert read == config
+    held = about["config"]["smaller"]
+    for part, file in (("generator", small), ("parser", guess)):
+        assert held[part]["sha256"] == files.read_json(file.with_suffix(".json"))["sha256"]
+        for name, tensor in load_file(file).items():
+            inside = f"smaller.{'network' if part == 'generator' else part}.{name}"
+            assert torch.equal(network.state_dict()[inside], tensor)
+    fresh_ones = config.generator().state_dict()
+    assert any(not torch.equal(t, fresh_ones[n]) for n, t in network.state_dict().items() if n.startswith("network."))
+
+    # Taken further, it finds its own; with another smaller network it is another run.
+    train(dataclasses.replace(config, preset=tiny(size=64, images=16, start="smaller")), *larger, tmp_path / "large")
+    other = load_smaller(fresh(tmp_path / "other", "facial-style", start="membrane", width=8), guess)
+    with pytest.raises(CheckpointError, match="sha256 is"):
+        train(dataclasses.replace(config, smaller=other), *larger, tmp_path / "large")
+    with pytest.raises(ConfigError, match="weights of the smaller network are not loaded"):
+        train(read, *larger, tmp_path / "again")
+    # What it grows from has another start: that of the smaller network stays its own.
+    still = dataclasses.replace(config, preset=tiny(size=64, images=4, start="smaller", lr=1e-30))
+    grown, _, _ = load_generator(train(still, *larger, tmp_path / "grown", begin=small))
+    for name, tensor in load_file(small).items():
+        assert torch.allclose(grown.state_dict()[name], tensor, atol=1e-20)
+
+
+def test_a_smaller_network_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    small, guess = fresh(tmp_path / "small", "facial-style", start="membrane"), fresh(tmp_path / "parser", "parser")
+    with pytest.raises(ConfigError, match=r"small.*looks at a parsing map, and no parser lies beside it"):
+        load_smaller(small)
+    with pytest.raises(ConfigError, match="weights of a parser"):
+        load_smaller(guess, guess)
+    with pytest.raises(ConfigError, match=r"parser was trained with pictures of 64 pixels, the generator with 32"):
+        load_smaller(small, fresh(tmp_path / "large-parser", "parser", size=64))
+    assert load_smaller(fresh(tmp_path / "blind", "gated-conv")).parser is None
+    beneath = load_smaller(small, guess)
+    with pytest.raises(ConfigError, match="pictures of 32 pixels, not of half of 32"):
+        Config("facial-style", tiny(start="smaller"), smaller=beneath)
+    with pytest.raises(ConfigError, match="start membrane does not begin from one"):
+        Config("facial-style", tiny(size=64, start="membrane"), smaller=beneath)
+    told = Config("facial-style", tiny(size=64, start="smaller"), smaller=beneath).to_dict()
+    for damage in ({"generator": None, "parser": None}, {"parser": None}, "small", {"generator": {}, "parser": None}):
+        with pytest.raises(ConfigError, match=r"record\.json"):
+            Config.from_dict(told | {"smaller": damage}, tmp_path / "record.json")
+    assert SmallerRun(beneath.generator, beneath.parser) == beneath
 
 
 def test_everything_that_steps_change_is_restored(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> None:

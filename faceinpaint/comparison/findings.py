@@ -56,10 +56,15 @@ class Group:
         return self.records[0].size
 
     @property
+    def preset(self) -> str:
+        """At which the last rows were made: fills stand first, and learn at none."""
+        return self.records[-1].preset
+
+    @property
     def title(self) -> str:
         """Such as "photographs, 64 x 64, preset cpu"."""
         kind = "drawn faces" if self.drawn else "photographs"
-        return f"{kind}, {self.size} x {self.size}, preset {self.records[0].preset}"
+        return f"{kind}, {self.size} x {self.size}, preset {self.preset}"
 
     @property
     def by_key(self) -> dict[str, Record]:
@@ -95,7 +100,7 @@ class Group:
     @property
     def is_result(self) -> bool:
         """Whether more may be read from it than that everything runs: photographs, and not the smallest preset."""
-        return not self.drawn and self.records[0].preset != "smoke"
+        return not self.drawn and self.preset != "smoke"
 
 
 def groups(results: str | Path, keys: Iterable[str] | None = None, need: Iterable[str] = ()) -> list[Group]:
@@ -176,7 +181,7 @@ def caveat(group: Group) -> str:
             f"Photographs of {group.size} x {group.size} pixels, {seen} training images a method, "
             f"{'one seed: what another would change is in no interval' if len(seeds) == 1 else f'{len(seeds)} seeds'}. "
             "This is a small run on a CPU's budget; at full size and full length the order may be another."
-            if group.records[0].preset == "cpu"
+            if group.preset == "cpu"
             else f"Photographs of {group.size} x {group.size} pixels, {seen} training images a method."
         )
     what = "drawn faces" if group.drawn else "photographs"

@@ -383,6 +383,12 @@ class Record(_Json):
         return self.training.start if self.training else None
 
     @property
+    def made_at(self) -> int:
+        """Side of the pictures that were repaired; less than ``size`` where repairs were enlarged."""
+        at = self.training.config.get("preset", {}).get("size") if self.training else None
+        return int(at or self.size)
+
+    @property
     def map_told(self) -> str:
         """Where the parsing maps came from, as tables say it."""
         if self.map == "predicted" and self.training and self.training.parser:
@@ -390,10 +396,10 @@ class Record(_Json):
         return self.map or "-"
 
     @property
-    def place(self) -> tuple[str, int, int, int, int, str]:
+    def place(self) -> tuple[int, int, int, int, str, str]:
         """Where it stands in the table: what learns nothing first, then by what the hole held."""
         start = (None, *STARTS).index(self.start)
-        return self.preset, self.size, start, list(METHODS).index(self.method), MAPS.index(self.map), self.key
+        return self.size, start, list(METHODS).index(self.method), MAPS.index(self.map), self.preset, self.key
 
 
 Part = Literal["known", "hole"]

@@ -173,7 +173,7 @@ def notes(records: Sequence[Record], intervals: bool = True) -> list[str]:
     brackets = " Square brackets: 95% bootstrap interval over faces." if intervals else ""
     out = [
         f"Test: {test.pairs} pairs; {test.faces}; {test.holes}; pairs sha256 {test.pairs_sha256[:12]}. "
-        f"{first.size}x{first.size} pixels, preset {first.preset}.{brackets}",
+        f"{first.size}x{first.size} pixels, preset {records[-1].preset}.{brackets}",
         "As printed: the patent's Table 1 on CelebA-HQ; its holes, number of images and kind of output are not stated, "
         "so its figures and ours are not comparable.",
         f"FD-AlexNet and KID-AlexNet: distances of AlexNet features ({through}) "
@@ -202,6 +202,7 @@ def notes(records: Sequence[Record], intervals: bool = True) -> list[str]:
             "CN111612718A of the kind of CA. The kinds of the two others, structure first (CN112801914A) and similar "
             "faces (CN109961407B), are rows of their own: reproduce --rows prior-arts."
         )
+    out += _on_enlarged(records)
     trained = [r.training for r in records if r.training]
     if trained:
         seeds = sorted({t.seed for t in trained if t.seed is not None})
@@ -222,6 +223,15 @@ def notes(records: Sequence[Record], intervals: bool = True) -> list[str]:
     commits = sorted({(r.commit or "none")[:12] for r in records})
     out.append(f"Commit {', '.join(commits)}; date {', '.join(sorted({r.date for r in records}))}.")
     return out
+
+
+def _on_enlarged(records: Sequence[Record]) -> list[str]:
+    whole = records[0].size
+    return [
+        f"{side} enlarged: the picture is halved, repaired at {side}x{side} pixels, and the repair enlarged so that it "
+        f"meets the known pixels. Nothing was trained at {whole}x{whole}."
+        for side in sorted({r.made_at for r in records} - {whole})
+    ]
 
 
 def write(records: Sequence[Record], out: str | Path) -> list[Path]:

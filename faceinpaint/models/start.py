@@ -172,7 +172,7 @@ class Started(nn.Module):
         smaller: what repairs for start "smaller", a :class:`Smaller`.
 
     Raises:
-        ConfigError: the start is another, or there is no smaller network where it needs one, or one where it does not.
+        ConfigError: the start is another, or it is "smaller" and nothing repairs for it.
 
     >>> started = Started(nn.Identity(), "mean")
     >>> started.fill(torch.zeros(1, 3, 1, 1), torch.ones(1, 1, 1, 1)).flatten()
@@ -186,8 +186,6 @@ class Started(nn.Module):
             raise ConfigError(f"nothing stands in front of a network for start {start!r}", f"Use one of {known}")
         if start == "smaller" and smaller is None:
             raise ConfigError("start smaller begins from the repair of a smaller network, and none is given", NAME_IT)
-        if start != "smaller" and smaller is not None:
-            raise ConfigError(f"a smaller network is given, and start {start} has no use for it", "Set start=smaller")
         self.network, self.start, self.smaller = network, start, smaller
 
     def fill(self, image: Tensor, hole: Tensor) -> Tensor:

@@ -183,20 +183,27 @@ class Method:
             raise ConfigError(f"all loss weights of {self.name} are zero", "Leave one of them above zero")
         return model, loss
 
-    def build(self, preset: Preset, merge: str = "regions", options: dict[str, Any] | None = None) -> nn.Module:
+    def build(
+        self, preset: Preset, merge: str = "regions", options: dict[str, Any] | None = None,
+        smaller: nn.Module | None = None,
+    ) -> nn.Module:  # fmt: skip
         """The generator with fresh weights, its start in front of it.
 
         Args:
             preset: gives size, start and widths.
             merge: how classes become regions (:data:`faceinpaint.regions.MERGES`).
             options: arguments of the generator that differ from the preset's.
+            smaller: what start "smaller" begins from, a :class:`faceinpaint.models.start.Smaller`.
+
+        Raises:
+            ConfigError: start "smaller" has nothing to begin from.
         """
         arguments = self.sizes(preset) | (options or {})
         if self.uses_map:
             arguments["n"] = n_regions(merge)
         if preset.start == "blank" or not self.trained:
             return self.generator(**arguments)
-        return Started(self.generator(**arguments, from_start=True), preset.start)
+        return Started(self.generator(**arguments, from_start=True), preset.start, smaller)
 
 
 # --- the rows -------------------------------------------------------------------------------------------------------

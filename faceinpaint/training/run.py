@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from faceinpaint import weights
 from faceinpaint.errors import CheckpointError, ConfigError
 from faceinpaint.files import read_json, write_json
+from faceinpaint.models.start import Smaller
 from faceinpaint.presets import Preset, preset
 from faceinpaint.regions import MERGES
 from faceinpaint.training.methods import AS_PRINTED, METHODS, PARSER, Method, method
@@ -35,6 +36,39 @@ class _Unfilled(TorchFunctionMode):
 
 
 @dataclass(frozen=True)
+class SmallerRun:
+    """The trained networks of half the size that start ``smaller`` begins from; see :func:`load_smaller`.
+
+    Attributes:
+        generator: sha256, images and configuration of the generator's training.
+        parser: the same of the parser that guesses its maps; None where it reads none.
+        tensors: the weights of both, as :class:`faceinpaint.models.start.Smaller` names them. None where the
+            configuration was read from a record: they then stand in the weights beside it.
+    """
+
+    generator: dict[str, Any]
+    parser: dict[str, Any] | None = None
+    tensors: dict[str, Tensor] | None = field(default=None, compare=False, repr=False)
+
+    def network(self) -> Smaller:
+        """The networks, with these weights if they are here."""
+        parts = [Config.from_dict(told["config"], Path("smaller")) for told in (self.generator, self.parser) if told]
+        made = Smaller(*(part.built() for part in parts))
+        if self.tensors is not None and not next(made.parameters()).is_meta:
+            weights.fill(made, self.tensors, Path("smaller"))
+        return made
+
+    @property
+    def size(self) -> int:
+        """Of the pictures that it was trained with."""
+        return int(self.generator["config"]["preset"]["size"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {"generator": self.generator, "parser": self.parser}
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that decides the weights that come out, but the pictures themselves.
 
@@ -44,6 +78,7 @@ class Config:
         options: of the model or its losses, those that differ from the default.
         merge: how classes become regions; "none" trains without a parsing map.
         seed: of weights, order, holes and mirroring.
+        smaller: what start "smaller" begins from; None with any other start.
     """
 
     method: str
@@ -51,6 +86,7 @@ class Config:
     options: dict[str, Any] = field(default_factory=dict)
     merge: str = "regions"
     seed: int = 0
+    smaller: SmallerRun | None = None
 
     def __post_init__(self) -> None:
         if not method(self.method).trained:
@@ -61,12 +97,25 @@ class Config:
             raise ConfigError(f"seed is {self.seed!r}", "Give a whole number from 0 up, below 2**63")
         model, _ = method(self.method).split_options(self.options)
         method(self.method).check_size(self.preset.size, method(self.method).sizes(self.preset) | model)
+        start, size = self.preset.start, self.preset.size
+        if self.smaller is not None and start != "smaller":
+            problem = f"a smaller network is named, and start {start} does not begin from one"
+            raise ConfigError(problem, "Set start=smaller")
+        if self.smaller is not None and 2 * self.smaller.size != size:
+            raise ConfigError(
+                f"the smaller network was trained with pictures of {self.smaller.size} pixels, not of half of {size}",
+                f"Set size={2 * self.smaller.size}, or name another",
+            )
         with torch.device("meta"), _Unfilled():  # in no time: what cannot be built is refused before data are read
-            method(self.method).build(self.preset, self.merge, model)
+            self.built()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return dataclasses.asdict(self)
+        content: dict[str, Any] = {
+            "method": self.method, "preset": dataclasses.asdict(self.preset), "options": dict(self.options),
+            "merge": self.merge, "seed": self.seed,
+        }  # fmt: skip
+        return content if self.smaller is None else content | {"smaller": self.smaller.to_dict()}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], path: Path) -> Config:
@@ -82,6 +131,8 @@ class Config:
                 fields |= {"start": "blank", "reading": "R1"}
                 if content["method"] == "facial-style":
                     content["options"] = AS_PRINTED | content["options"]
+            if content.get("smaller") is not None:
+                content["smaller"] = SmallerRun(content["smaller"]["generator"], content["smaller"]["parser"])
             return cls(preset=preset(fields.pop("name"), **fields), **content)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"it does not describe a run ({error})", "Train again", path) from None
@@ -94,11 +145,34 @@ class Config:
         return method(self.method).uses_map and self.merge != "none"
 
     def generator(self) -> nn.Module:
-        """The generator with fresh weights; the same ones for the same seed."""
+        """The generator with fresh weights, the same ones for the same seed; those of a smaller one are its own."""
+        torch.manual_seed(self.seed)
+        return self.built()
+
+    def built(self) -> nn.Module:
+        """The generator with the next random weights."""
         chosen = method(self.method)
         model, _ = chosen.split_options(self.options)
-        torch.manual_seed(self.seed)
-        return chosen.build(self.preset, self.merge, model)
+        return chosen.build(self.preset, self.merge, model, self.smaller.network() if self.smaller else None)
+
+
+def configured(
+    name: str, scale: str, settings: dict[str, Any], merge: str = "regions", seed: int = 0,
+    smaller: SmallerRun | None = None,
+) -> Config:  # fmt: skip
+    """A run as a user asks for it: a setting goes to the preset if the method takes it from there, else to the method.
+
+    Args:
+        name: of the method.
+        scale: name of the preset.
+        settings: by name.
+        merge, seed, smaller: see :class:`Config`.
+
+    Raises:
+        ConfigError: neither has such a setting, or it cannot be so.
+    """
+    changes, options = method(name).split_settings(settings)
+    return Config(name, preset(scale, **changes), options, merge, seed, smaller)
 
 
 def repairer(config: Config, path: str | Path) -> Method:
@@ -147,6 +221,42 @@ def load_parser(path: str | Path) -> tuple[nn.Module, Config, dict[str, Any]]:
     if config.method != PARSER.name:
         raise CheckpointError(f"these are the weights of a {config.method}", "Name those of a parser", path)
     return network, config, about
+
+
+def load_smaller(generator: str | Path, parser: str | Path | None = None) -> SmallerRun:
+    """Trained weights for start ``smaller``, to be named in a configuration of twice their size.
+
+    Args:
+        generator: ``generator.safetensors``, or the folder of a run that holds it.
+        parser: weights of the parser that guesses its maps; not looked at if it reads none.
+
+    Raises:
+        CheckpointError: weights cannot be used.
+        ConfigError: they are no generator's, or it reads a map and the parser is missing or does not go with it.
+    """
+    network, config, about = load_generator(generator)
+    repairer(config, generator)
+    guess: tuple[Any, Any] = (None, None)
+    if config.reads_map:
+        if parser is None:
+            raise ConfigError(
+                "the smaller network looks at a parsing map, and no parser lies beside it to guess one",
+                "Put its parser.safetensors and .json there", generator,
+            )  # fmt: skip
+        guesser, how, told = load_parser(parser)
+        check_merge(how, config, parser)
+        if how.preset.size != config.preset.size:
+            raise ConfigError(
+                f"the parser was trained with pictures of {how.preset.size} pixels, the generator with "
+                f"{config.preset.size}", "Name one of the same size", parser,
+            )  # fmt: skip
+        guess = guesser, brief_of(told)
+    return SmallerRun(brief_of(about), guess[1], Smaller(network, guess[0]).state_dict())
+
+
+def brief_of(about: dict[str, Any], *more: str) -> dict[str, Any]:
+    """What the record of one training says of another: which weights, after how many images, how they were trained."""
+    return {key: about.get(key) for key in ("sha256", "images", "config", *more)}
 
 
 def check_merge(parser: Config, generator: Config, path: str | Path | None = None) -> None:

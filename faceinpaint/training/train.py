@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from faceinpaint import weights
 from faceinpaint.backbones import Backbone, load_backbone
 from faceinpaint.data.sets import FaceSet, HoleSet
-from faceinpaint.errors import CheckpointError, TrainingError
+from faceinpaint.errors import CheckpointError, ConfigError, TrainingError
 from faceinpaint.files import claimed, write_text
 from faceinpaint.models import composite
 from faceinpaint.models.facial_style import Reference, lent_share
@@ -46,7 +46,7 @@ from faceinpaint.training.processes import (
     launch,
     share_statistics,
 )
-from faceinpaint.training.run import Config, check_merge, claim, differences, load_parser, log_lines
+from faceinpaint.training.run import Config, brief_of, check_merge, claim, differences, load_parser, log_lines
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -96,6 +96,7 @@ def train(
     Raises:
         CheckpointError: ``out`` holds another run, or a damaged checkpoint; ``begin`` or ``parser`` do not fit.
         DataError: another process is training there, or the system refuses to write.
+        ConfigError: the configuration begins from a smaller network whose weights were not loaded.
         TrainingError: a loss or gradient is not finite, or another process was lost.
     """
     out = Path(out)
@@ -123,6 +124,8 @@ def _train(
 ) -> Path:  # fmt: skip
     """What :func:`train` does once the folder is its own."""
     p, chosen = config.preset, method(config.method)
+    if config.smaller is not None and config.smaller.tensors is None:
+        raise ConfigError("the weights of the smaller network are not loaded", "Name it by load_smaller", out)
     with fabric.rank_zero_first(local=True):  # on each machine one fetches weights, the others find them
         backbone = load_backbone(p.backbone, backbone_weights) if chosen.perceptual else None
     about: dict[str, Any] = {
@@ -137,12 +140,12 @@ def _train(
     if begin is not None:
         source = weights.trained_file(begin)
         first, before = weights.load(source)
-        about["begin"] = {key: before.get(key) for key in ("sha256", "images", "config", "begin", "start")}
+        about["begin"] = brief_of(before, "begin", "start")
     guesser = None
     if parser is not None:
         guesser, how, told = load_parser(parser)
         check_merge(how, config, parser)
-        about["parser"] = {key: told.get(key) for key in ("sha256", "images", "config")}
+        about["parser"] = brief_of(told)
     final = out / "generator.safetensors"
     if fabric.is_global_zero and (earlier := claim(out, about)):
         about["earlier"] = earlier
@@ -253,12 +256,14 @@ class _Run:
         self.ema = {name: t.detach().clone() for name, t in self.bare["generator"].state_dict().items()}
 
     def begin(self, tensors: dict[str, Tensor], path: Path) -> None:
-        """Let the generator begin with these weights.
+        """Let the generator begin with these weights; what start ``smaller`` begins from is not among them.
 
         Raises:
             CheckpointError: they do not fit.
         """
-        weights.fill(self.bare["generator"], tensors, path)
+        own = {n: t for n, t in self.bare["generator"].state_dict().items() if n.startswith("smaller.")}
+        given = {n: t for n, t in tensors.items() if not n.startswith("smaller.")}
+        weights.fill(self.bare["generator"], given | own, path)
         self.copy_to_mean()
 
     def copy_to_mean(self) -> None:
