@@ -10,7 +10,7 @@ from made import record as made_up
 
 from faceinpaint.comparison import findings
 from faceinpaint.comparison.findings import ORACLE, ORACLE_STARTED
-from faceinpaint.comparison.records import Record
+from faceinpaint.comparison.records import Lender, LikeRecord, Record, Summary
 from faceinpaint.errors import DataError
 
 KEYS = [
@@ -219,3 +219,44 @@ def test_rows_from_the_membrane_are_ours_where_they_are() -> None:
     assert not findings.Group("a", tuple(started[:2])).tells_oracle
     assert findings.oracle(printed) == findings.oracle(both)
     assert findings.said(both.by_key[both.ours[1]]) == "the method from the membrane with guessed maps"
+
+
+def lender(**changes: tuple[float, float]) -> Lender:
+    """Weights whose figures a reference changes by these intervals, all alike."""
+
+    def of(low: float, high: float) -> Summary:
+        return Summary(n=40, perfect=0, mean=(low + high) / 2, low=low, high=high)
+
+    figures = {"none": of(0.2, 0.3)} | {name: of(*change) for name, change in changes.items()}
+    regions = {name: {"all": {"colour": figures, "lpips": figures}} for name in ("eyes", "hair")}
+    return Lender(
+        training=record("ours", "facial-style").training,
+        regions=regions,
+        whole={"psnr": of(20, 22), "lpips": of(0.0, 0.1)},
+    )  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("stranger", "mirrored", "verdict"),
+    [
+        ((-0.01, 0.01), (-0.03, -0.01), "helps with the weights in use"),
+        ((-0.03, -0.01), (-0.03, -0.01), "does not help"),  # anybody's picture does as much
+        ((0.01, 0.03), (-0.01, 0.01), "does not help"),
+        ((0.01, 0.03), (0.01, 0.03), "does not help"),
+    ],
+)
+def test_another_photograph_helps_if_it_must_be_of_the_same_person(
+    stranger: tuple[float, float], mirrored: tuple[float, float], verdict: str
+) -> None:
+    training = record("ours", "facial-style").training
+    assert training is not None
+    made = LikeRecord(
+        weights={"shipped": lender(stranger=stranger, mirrored=mirrored)}, parser=training, faces="test", holes="test",
+        pairs=40, size=128, little=0.1, much=0.5, seconds=1.0, device="CPU", date="", versions={}, commit=None,
+    )  # fmt: skip
+    said = findings.another_photograph(made)
+    assert f"another photograph {verdict}.**" in said
+    better = 4 * (mirrored[1] < 0)
+    assert f"lending makes {better} of 4 figures better" in said
+    assert said.count("**") == 2 + 2 * 2 * 2 * ((stranger != (-0.01, 0.01)) + (mirrored != (-0.01, 0.01)))
+    assert LikeRecord.from_json(json.loads(json.dumps(made.to_json()))) == made

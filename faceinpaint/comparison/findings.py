@@ -12,7 +12,10 @@ from typing import Any
 
 from faceinpaint.comparison.records import (
     METRICS,
+    REFERENCES,
     Inference,
+    Lender,
+    LikeRecord,
     Record,
     Summary,
     Training,
@@ -402,6 +405,75 @@ def claims(entries: Sequence[Inference]) -> list[str]:
         held = all(e.flops < o.flops for o in others)
         lines.append(f"{label}: {'true' if held else 'not true'} of FLOPs ({'; '.join(said)})")
     return lines
+
+
+# --- what another photograph is worth ---------------------------------------------------------------------------------
+
+LENDERS = {"shipped": "the weights in use", "trained with references": "the same, trained further with references"}
+LENT = ("colour", "lpips")
+
+
+def another_photograph(record: LikeRecord) -> str:
+    """Whether the styles of another photograph of the same person help, in sentences and a table for each weights.
+
+    A change counts if its 95% interval is on one side of zero; those of a stranger's photograph stand beside it, since
+    what that does too is not the person's.
+    """
+    said, helped = [], []
+    for name, lender in record.weights.items():
+        found = {reference: _counted(lender, reference) for reference in REFERENCES}
+        (strange, strange_worse, total), (better, worse, _) = found["stranger"], found["mirrored"]
+        said.append(
+            f"With {LENDERS.get(name, name)}, lending makes {better} of {total} figures better and {worse} worse where "
+            f"the picture is that of the face itself, mirrored; {strange} and {strange_worse} where it is a stranger's."
+        )
+        if better > max(worse, strange - strange_worse):
+            helped.append(LENDERS.get(name, name))
+    whole = "; ".join(
+        f"{_plain(lender.whole['psnr'], 2)} dB in the hole and LPIPS {_plain(lender.whole['lpips'], 4)} with "
+        f"{LENDERS.get(name, name)}"
+        for name, lender in record.weights.items()
+    )
+    verdict = f"helps with {' and with '.join(helped)}" if helped else "does not help"
+    lines = [f"{' '.join(said)} **By these figures another photograph {verdict}.** Without a reference: {whole}."]
+    for name, lender in record.weights.items():
+        lines += ["", f"With {LENDERS.get(name, name)}:", "", *_lent_table(lender)]
+    return "\n".join(lines)
+
+
+def _counted(lender: Lender, reference: str) -> tuple[int, int, int]:
+    """How many figures of all pairs a reference makes better, and worse, of how many."""
+    changes = [of["all"][measure][reference] for of in lender.regions.values() if "all" in of for measure in LENT]
+    signs = [_side(change) for change in changes]
+    return signs.count(-1), signs.count(1), len(signs)
+
+
+def _side(change: Summary) -> int:
+    """Of zero on which the interval of a change lies: -1 or 1; 0 if it holds zero."""
+    if change.low is None or change.high is None:
+        return 0
+    return (change.low > 0) - (change.high < 0)
+
+
+def _lent_table(lender: Lender) -> list[str]:
+    """Rows by region and bin; changes that count are bold."""
+    titles = ["colour distance", *REFERENCES, "LPIPS", *REFERENCES]
+    lines = [f"| region | hole | pairs | {' | '.join(titles)} |", "| --- | --- |" + " ---: |" * 7]
+    for region, groups in lender.regions.items():
+        for group, of in groups.items():
+            cells = [region, group, str(of["lpips"]["none"].n)]
+            for measure, digits in (("colour", 3), ("lpips", 4)):
+                cells.append(_plain(of[measure]["none"], digits))
+                for reference in REFERENCES:
+                    change = of[measure][reference]
+                    text = _signed(change.mean or 0.0, digits)
+                    cells.append(f"**{text}**" if _side(change) else text)
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _plain(value: Summary, digits: int) -> str:
+    return "-" if value.mean is None else f"{value.mean:.{digits}f}"
 
 
 # --- what one option changes ------------------------------------------------------------------------------------------
