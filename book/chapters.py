@@ -19,6 +19,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,6 +44,12 @@ PARAMETERS = "CHAPTER_PARAMETERS"
 
 TIMEOUT = 300
 """Seconds that a cell may take, where nothing else is said; the book's are in ``_config.yml``."""
+
+SLOW = 60
+"""Seconds that a chapter should take on two cores at most."""
+
+TIMES = "seconds.json"
+"""Beside the notebooks: how long each chapter took when it was last run, in seconds."""
 
 INSTALL = """\
 # Opened on its own (Colab, Binder)? Then this cell fetches the book with its records and trained networks, and installs
@@ -271,6 +278,21 @@ def binder_files(root: Path = ROOT) -> dict[str, str]:
     }
 
 
+# --- how long it takes ----------------------------------------------------------------------------------------------
+
+
+def last_times(notebooks: Path) -> dict[str, float]:
+    """Seconds that each chapter took, by its name; none where nothing was built yet."""
+    file = notebooks / TIMES
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def told(name: str, seconds: float) -> str:
+    """The line that the build prints of a chapter."""
+    slow = f": too slow, a reader should not wait for more than {SLOW} s" if seconds > SLOW else ""
+    return f"{name} took {seconds:.0f} s{slow}"
+
+
 # --- the Sphinx extension -------------------------------------------------------------------------------------------
 
 
@@ -280,20 +302,29 @@ def run_chapters(app: Sphinx) -> None:
     parameters = json.loads(os.environ.get(PARAMETERS, "{}"))
     sources = source_hash(root)
     chapters = {name: root / f"{name}.md" for name in app.config.external_site_map if is_chapter(root / f"{name}.md")}
-    # Oldest first would be fair; longest first is quicker. Nobody knows the lengths, so the order of the book it is.
+    took = last_times(build / "notebooks")
+    longest_first = sorted(chapters, key=lambda name: -took.get(name, 0.0))  # else the others wait for the last one
     jobs = max(1, min(4, os.cpu_count() or 1, len(chapters)))
     threads = max(1, (os.cpu_count() or 1) // jobs)
     timeout = int(app.config.nb_execution_timeout)  # of _config.yml
 
     def one(name: str) -> bool | ChapterError:
         key = chapter_key(chapters[name], sources, parameters)
+        began = time.monotonic()
         try:
-            return run(chapters[name], build / "notebooks" / f"{name}.ipynb", key, parameters, threads, timeout)
+            fresh = run(chapters[name], build / "notebooks" / f"{name}.ipynb", key, parameters, threads, timeout)
         except ChapterError as error:
             return error
+        if fresh:
+            took[name] = round(time.monotonic() - began, 1)
+            print(told(name, took[name]), file=sys.stderr, flush=True)
+        return fresh
 
     with ThreadPoolExecutor(jobs) as pool:
-        ran = dict(zip(chapters, pool.map(one, chapters), strict=True))
+        ran = dict(zip(longest_first, pool.map(one, longest_first), strict=True))
+    if any(ran.values()):
+        kept = {name: took[name] for name in chapters if name in took}
+        (build / "notebooks" / TIMES).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     failed = [str(result) for result in ran.values() if isinstance(result, ChapterError)]
     if failed:
         raise SystemExit("\n\n".join([*failed, f"{len(failed)} of {len(chapters)} chapters failed"]))

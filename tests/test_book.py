@@ -221,6 +221,12 @@ def test_the_book_limits_the_time_of_a_cell():
     assert config["execute"]["timeout"] == chapters.TIMEOUT
 
 
+def test_the_build_says_how_long_a_chapter_took_and_that_it_was_too_long(tmp_path):
+    assert chapters.told("book/masks", 12.4) == "book/masks took 12 s"
+    assert "more than 60 s" in chapters.told("book/masks", 61)
+    assert chapters.last_times(tmp_path) == {}
+
+
 LIVE_CELL = """```{{code-cell}}
 import ipywidgets
 from IPython.display import HTML, display
@@ -296,6 +302,9 @@ def test_a_chapter_runs_again_when_its_code_the_library_or_the_data_changed(tmp_
 
     assert ran() == {"one", "two"}
     assert "apple library1 data1" in page("one")
+    first = chapters.last_times(tmp_path / "_build" / "notebooks")
+    assert first.keys() == {"book/one", "book/two"}
+    assert min(first.values()) > 0
     one = root / "book" / "one.md"
     one.write_text(one.read_text().replace("# Page", "# The page"))
     (root / "data" / "raw" / "photograph").write_text("downloaded")
@@ -303,6 +312,7 @@ def test_a_chapter_runs_again_when_its_code_the_library_or_the_data_changed(tmp_
     assert "The page one" in page("one")
     one.write_text(one.read_text().replace('"apple"', '"plum"'))
     assert ran() == {"one"}
+    assert chapters.last_times(tmp_path / "_build" / "notebooks")["book/two"] == first["book/two"], "it was not run"
     assert "plum library1 data1" in page("one")
     library.write_text("library2")
     assert ran() == {"one", "two"}

@@ -266,7 +266,44 @@ def test_results_name_rows_and_their_maps(figures):
         assert name in figures["by_bin"].body
 
 
+def test_letters_of_plots_are_large_enough_and_a_long_label_is_broken(figures):
+    for name in ("curves", "by_bin", "region_errors", "bars", "lines", "style_matrix", "style_distances", "features"):
+        sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", figures[name].body)]
+        assert sizes, name
+        assert min(sizes) >= 10.5, name
+    words = "what is on this axis cannot be said in so few words that they stand on one line below it"
+    body = show.bars({"a bar with a long name": 1.0}, xlabel=words).body
+    lines = [line.strip() for line in re.findall(r"<text[^>]*>([^<]*)", body)]
+    assert words not in lines
+    assert any(line.endswith("below it") for line in lines)
+
+
+def test_rows_with_another_start_are_told_apart():
+    printed, started = (made_up(key, "facial-style", "true") for key in "ab")
+    started["training"]["config"]["preset"] = {"start": "membrane"}
+    rows = [Record.from_json(content) for content in (printed, started)]
+    both, alone = (show.by_bin(shown).body for shown in (rows, rows[1:]))
+    assert "Ours (true map)" in both
+    assert "Ours (from membrane, true map)" in both
+    assert "from membrane" not in alone, "nothing to tell it from"
+
+
+def test_a_legend_of_many_lines_takes_nothing_from_the_axes():
+    many = show.lines(
+        [1, 2], {f"a line with a name {i}": [i, 2] for i in range(9)}, xlabel="x", ylabel="y", alt="Lines."
+    )
+    few = show.lines([1, 2], {"a": [1, 2], "b": [2, 1]}, xlabel="x", ylabel="y", alt="Two lines.")
+    high = [float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', figure.body)[1]) for figure in (many, few)]
+    assert high[0] > high[1] + 72 * 0.22 * 2
+
+
 # --- things to move -------------------------------------------------------------------------------------------------
+
+
+def test_two_pictures_begin_where_they_are_told_to(face):
+    body = show.compare(face[0][0], face[0][1], at=62).body
+    assert 'value="62"' in body
+    assert "inset(0 0 0 62%)" in body
 
 
 def test_frames_hold_all_pictures_and_show_one(face, figures):

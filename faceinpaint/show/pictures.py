@@ -155,9 +155,13 @@ def _percent(share: float) -> str:
 
 
 def compare(
-    before: Any, after: Any, titles: tuple[str, str] = ("before", "after"), *, alt: str | None = None
+    before: Any, after: Any, titles: tuple[str, str] = ("before", "after"), *, alt: str | None = None, at: int = 50
 ) -> Figure:
-    """Two pictures of the same size, one over the other, with a slider that uncovers the second."""
+    """Two pictures of the same size, one over the other, with a slider that uncovers the second.
+
+    Args:
+        at: where the slider stands at first, in percent of the width.
+    """
     a, b = (pixels(p) for p in (before, after))
     if a.shape != b.shape:
         raise DataError(f"pictures of {a.shape[:2]} and {b.shape[:2]} cannot be laid over each other", "Give one size")
@@ -168,9 +172,9 @@ def compare(
     )
     body = (
         f'<div class="fi-pair">{_img(a, titles[0])}'
-        f'<div class="fi-top" style="clip-path:inset(0 0 0 50%)">{_img(b, titles[1])}</div></div>'
-        f'<label class="fi-row"><span>{first}</span><input type="range" min="0" max="100" value="50" '
-        f'data-first="{first}" aria-valuetext="50% {first}" oninput="{html.escape(move, quote=True)}">'
+        f'<div class="fi-top" style="clip-path:inset(0 0 0 {at}%)">{_img(b, titles[1])}</div></div>'
+        f'<label class="fi-row"><span>{first}</span><input type="range" min="0" max="100" value="{at}" '
+        f'data-first="{first}" aria-valuetext="{at}% {first}" oninput="{html.escape(move, quote=True)}">'
         f"<span>{second}</span></label>"
     )
     text = alt or f"Two pictures under one slider: {titles[0]} to the left of it, {titles[1]} to the right."

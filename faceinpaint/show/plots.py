@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import io
 import json
+import math
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,10 @@ from faceinpaint.regions import REGION_COLOURS, REGIONS
 from faceinpaint.show.figure import _INK, LINE_COLOURS, LINE_STYLES, MARKERS, OTHER_AND_REGIONS, Figure, _and
 
 WIDTH = 4.4
-"""Of a plot, in inches: letters of 10.5 points are then 11 pixels high on a phone whose column has 330."""
+"""Of a plot, in inches: letters of :data:`LETTERS` points are then 11 pixels high on a phone whose column has 335."""
+
+LETTERS = 10.5
+"""Size of all letters, in points."""
 
 
 def canvas(
@@ -44,9 +49,8 @@ def canvas(
 
 
 _RC: Any = {
-    "font.size": 10.5, "axes.titlesize": 10.5, "legend.fontsize": 10.5, "xtick.labelsize": 10.5,
-    "ytick.labelsize": 10.5,
-    "axes.labelsize": 10.5, "axes.titlelocation": "left", "figure.facecolor": "none",
+    "font.size": LETTERS, "axes.titlesize": LETTERS, "legend.fontsize": LETTERS, "xtick.labelsize": LETTERS,
+    "ytick.labelsize": LETTERS, "axes.labelsize": LETTERS, "axes.titlelocation": "left", "figure.facecolor": "none",
     "axes.facecolor": "none", "savefig.facecolor": "none", "text.color": _INK, "axes.labelcolor": _INK,
     "axes.edgecolor": _INK, "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False,
     "axes.spines.right": False, "legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": "faceinpaint",
@@ -62,7 +66,10 @@ def plot(figure: Any, alt: str, caption: str = "") -> Figure:
         alt: what it shows.
     """
     import matplotlib as mpl
+    from matplotlib.text import Text
 
+    for text in figure.findobj(Text):  # what was written after :func:`canvas` had matplotlib's own size
+        text.set_fontsize(max(text.get_fontsize(), LETTERS))
     for legend in [*filter(None, (axes.get_legend() for axes in figure.axes)), *figure.legends]:
         legend.set_frame_on(False)
     for image in (image for axes in figure.axes for image in axes.images):
@@ -81,7 +88,7 @@ def plot(figure: Any, alt: str, caption: str = "") -> Figure:
     svg = svg.replace(size[0] if size else "", f'role="img" aria-label="{html.escape(alt, quote=True)}"', 1)
     width = figure.get_figwidth()
     if width > WIDTH:
-        svg = svg.replace("<svg ", f'<svg style="min-width:{75 * width:.0f}px" ', 1)
+        svg = svg.replace("<svg ", f'<svg style="min-width:{76 * width:.0f}px" ', 1)
     return Figure(re.sub(r"\n\s*", "\n", svg), alt, caption, f"{8 * width:.1f}rem")
 
 
@@ -175,8 +182,11 @@ def features(
 
 def _legend_above(figure: Any) -> None:
     """Names of the lines above the axes, where they hide nothing, in as many columns as fit."""
-    longest = max(len(label) for ax in figure.axes for label in ax.get_legend_handles_labels()[1])
-    figure.legend(loc="outside upper left", ncols=max(1, min(3, int(72 * WIDTH / (35 + 5.5 * longest)))))
+    labels = [label for ax in figure.axes for label in ax.get_legend_handles_labels()[1]]
+    columns = max(1, min(3, int(72 * WIDTH / (35 + 5.5 * max(map(len, labels))))))
+    figure.legend(loc="outside upper left", ncols=columns)
+    more = math.ceil(len(labels) / columns) - 2  # lines of the legend that would be taken from the axes
+    figure.set_figheight(figure.get_figheight() + 0.22 * max(more, 0))
 
 
 def lines(
@@ -208,7 +218,9 @@ def bars(
         values: length of each bar by name.
         form: how a value is written.
     """
-    made, ax = canvas(WIDTH, 0.55 + 0.28 * len(values))
+    free = WIDTH - 0.3 - 0.075 * max(map(len, values), default=0)  # inches beside the names
+    below = textwrap.wrap(xlabel, int(13.5 * free))
+    made, ax = canvas(WIDTH, 0.55 + 0.28 * len(values) + 0.17 * (len(below) - 1))
     known = dict(zip(OTHER_AND_REGIONS, REGION_COLOURS, strict=True))
     names = list(values)
     colours = [known.get(name, LINE_COLOURS[0]) for name in names]
@@ -218,7 +230,7 @@ def bars(
         ax.text(max(value, 0) + 0.01 * top, row, form.format(value), va="center")
     ax.invert_yaxis()
     ax.margins(x=0.12)
-    ax.set_xlabel(xlabel)
+    ax.set_xlabel("\n".join(below))
     ax.tick_params(left=False)
     written = ", ".join(f"{name} {form.format(value)}" for name, value in values.items())
     return plot(made, alt or f"Bars, {xlabel}: {written}.", caption)
@@ -279,7 +291,7 @@ def by_bin(
     shown = METRICS[metric]
     label = f"{shown.title}, {'higher' if shown.better > 0 else 'lower'} is better"
     made, ax = canvas(WIDTH, 3.2)
-    for i, record in enumerate(records):
+    for i, (record, name) in enumerate(zip(records, _labels(records), strict=True)):
         k = i % len(LINE_COLOURS)
         cells = [record.images[view].get(name, {}).get(metric) for name in BIN_NAMES]
         ends = [(c.mean, c.low, c.high) if c else (None, None, None) for c in cells]
@@ -287,7 +299,7 @@ def by_bin(
         at = np.arange(len(BIN_NAMES)) + 0.06 * (i - (len(records) - 1) / 2)
         ax.errorbar(
             at, mean, yerr=[mean - low, high - mean], color=LINE_COLOURS[k], linestyle=LINE_STYLES[k],
-            marker=MARKERS[k], capsize=2, elinewidth=1, label=record.title + _map_note(record),
+            marker=MARKERS[k], capsize=2, elinewidth=1, label=name,
         )  # fmt: skip
     ax.set_xticks(range(len(BIN_NAMES)), BIN_NAMES)
     ax.set(xlabel="hole fraction", ylabel=label)
@@ -296,8 +308,15 @@ def by_bin(
     return plot(made, alt or f"{label}, by hole fraction, for {_and(names)}.", caption)
 
 
-def _map_note(record: Record) -> str:
-    return f" ({record.map} map)" if record.map else ""
+def _labels(records: Sequence[Record]) -> list[str]:
+    """What rows are called in a legend: with their map, and with their start where rows differ in it."""
+    several = len({record.start for record in records if record.start}) > 1
+    made = []
+    for record in records:
+        notes = [f"from {record.start}"] if several and record.start not in (None, "blank") else []
+        notes += [f"{record.map} map"] if record.map else []
+        made.append(f"{record.title} ({', '.join(notes)})" if notes else record.title)
+    return made
 
 
 def region_axis(ax: Any, names: Sequence[str] = OTHER_AND_REGIONS) -> None:
@@ -322,11 +341,11 @@ def region_errors(records: Sequence[Record], *, alt: str | None = None, caption:
     """
     names = list(OTHER_AND_REGIONS)
     made, ax = canvas(WIDTH, 3.8)
-    for i, record in enumerate(records):
+    for i, (record, name) in enumerate(zip(records, _labels(records), strict=True)):
         k = i % len(LINE_COLOURS)
         found = [region.l1 if (region := record.regions.get(name)) else None for name in names]
         values = [np.nan if v is None else 100 * v for v in found]
-        ax.plot(values, range(len(names)), MARKERS[k], color=LINE_COLOURS[k], label=record.title + _map_note(record))
+        ax.plot(values, range(len(names)), MARKERS[k], color=LINE_COLOURS[k], label=name)
     region_axis(ax)
     ax.set_xlabel("mean absolute error of hole pixels (%), lower is better")
     _legend_above(made)
