@@ -28,7 +28,7 @@ lint: .venv/ready
 test: lint tests
 
 tests: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not soak"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not soak"
 
 soak: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m soak

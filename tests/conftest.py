@@ -21,6 +21,21 @@ settings.register_profile("suite", deadline=None, derandomize=True, max_examples
 settings.load_profile("suite")
 
 
+LONG = (
+    "test_book", "test_train", "test_distributed", "test_facial_style", "test_methods", "test_browser", "test_export",
+    "test_repair_page", "test_reproduce", "test_determinism", "test_bench",
+)  # fmt: skip
+"""Modules that take longest begin first, so that several workers end together; those of the built book's pages not
+beside the one that builds it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of long modules first."""
+    names = [item.path.stem for item in items]
+    place = {item: LONG.index(name) if name in LONG else len(LONG) for item, name in zip(items, names, strict=True)}
+    items.sort(key=place.__getitem__)
+
+
 @pytest.fixture
 def seeded() -> torch.Generator:
     """Seed Python, NumPy and torch with 0 and return a torch generator seeded with 0."""

@@ -25,15 +25,21 @@ def site(browser, tmp_path_factory) -> Iterator[Site]:
     made.close()
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_page_loads_without_errors_and_outside_requests(site, page):
-    tab = site.open(f"{page}.html")
+@pytest.fixture(scope="module", params=PAGES)
+def opened(site, request) -> Iterator:
+    """A page, opened once for all tests that look at it; to load it takes longer than to look. With its name."""
+    tab = site.open(f"{request.param}.html")
+    yield request.param, tab
+    tab.context.close()
+
+
+def test_page_loads_without_errors_and_outside_requests(site, opened):
+    _, tab = opened
     assert tab.title()
     assert tab.locator("article h1").count() == 1
     tab.wait_for_timeout(300)
     assert site.complaints == []
     assert tab.locator("mjx-merror, .MathJax_Error, [data-mjx-error]").count() == 0, "a formula that TeX refuses"
-    tab.context.close()
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -49,9 +55,8 @@ def test_nothing_is_wider_than_a_phone(site, page):
     tab.context.close()
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_pictures_and_formulas_have_alternative_text(site, page):
-    tab = site.open(f"{page}.html")
+def test_pictures_and_formulas_have_alternative_text(opened):
+    _, tab = opened
     silent = "e => !(e.getAttribute('alt') || e.getAttribute('aria-label'))"
     found = tab.evaluate(
         f"[...document.querySelectorAll('article img, article svg[role=img]')].filter({silent}).length"
@@ -60,7 +65,6 @@ def test_pictures_and_formulas_have_alternative_text(site, page):
     formulas = tab.locator("article mjx-container").count()
     assert tab.locator("article mjx-container mjx-assistive-mml").count() == formulas
     assert tab.locator("article input[type=range]").count() == tab.locator("article label input[type=range]").count()
-    tab.context.close()
 
 
 def test_first_page_is_found_without_a_name(site):
@@ -91,10 +95,11 @@ STATE = """figure => [
     figure.querySelector('.fi-top')?.style.clipPath, figure.querySelector('output')?.textContent]"""
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if chapters.is_chapter(ROOT / f"{page}.md")])
-def test_sliders_react_to_keys(site, page):
-    tab = site.open(f"{page}.html")
-    for figure in tab.locator("article figure.fi:has(> label input[type=range])").all():
+def test_sliders_react_to_keys(site, opened):
+    page, tab = opened
+    figures = tab.locator("article figure.fi:has(> label input[type=range])").all()
+    assert chapters.is_chapter(ROOT / f"{page}.md") or not figures
+    for figure in figures:
         slider = figure.locator("> label input[type=range]")
         before = figure.evaluate(STATE)
         slider.focus()
@@ -106,7 +111,6 @@ def test_sliders_react_to_keys(site, page):
         if frames.count():
             assert figure.locator("> .fi-frame:visible").count() == 1
     assert site.complaints == []
-    tab.context.close()
 
 
 def test_a_list_to_choose_from_reacts(site):

@@ -356,7 +356,7 @@ def test_no_moment_of_writing_files_is_a_bad_one_for_a_crash(
 KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
-import torch
+import lightning_fabric, torch, torch.utils.tensorboard  # once, and not in each child
 torch.set_num_threads(1)
 from faceinpaint.data.sources import load_faces
 from faceinpaint.data.sources import load_holes
