@@ -67,6 +67,14 @@ if not os.path.exists("../data/results"):
 
 BINDER_PYTHON = "3.12"
 
+BINDER_INSTALL = """\
+#!/bin/bash
+# What pip reads by itself (requirements.txt) would bring PyTorch for CUDA, 3 GB that a Binder has no use for.
+set -e
+pip install --no-cache-dir uv
+uv pip install --no-cache --python "$(command -v python)" --torch-backend cpu --requirement pins.txt
+"""
+
 
 # --- what there is, and what it depends on --------------------------------------------------------------------------
 
@@ -265,8 +273,8 @@ def project(root: Path = ROOT) -> dict[str, Any]:
 
 
 def binder_files(root: Path = ROOT) -> dict[str, str]:
-    """What tells Binder which Python to take and what to install: the pins of the library and of its chapters. The
-    first cell of a notebook installs the library itself."""
+    """What tells Binder which Python to take and what to install: the pins of the library and of its chapters, for a
+    CPU. The first cell of a notebook installs the library itself."""
     about = project(root)
     wanted = [*about["dependencies"], *about["optional-dependencies"]["book"]]
     names = {re.split(r"[\[<>=!~ ;]", line, maxsplit=1)[0].lower() for line in wanted}
@@ -274,7 +282,8 @@ def binder_files(root: Path = ROOT) -> dict[str, str]:
     kept = [pin for pin in pins if pin.partition("==")[0].lower() in names]
     return {
         "runtime.txt": f"python-{BINDER_PYTHON}\n",
-        "requirements.txt": "\n".join(kept) + "\n",
+        "pins.txt": "\n".join(kept) + "\n",
+        "postBuild": BINDER_INSTALL,
     }
 
 

@@ -469,13 +469,31 @@ def test_the_install_cell_finds_weights_and_records_in_a_fresh_environment(tmp_p
 def test_binder_takes_a_python_and_pins_that_the_library_takes():
     files, about = chapters.binder_files(), chapters.project()
     assert SpecifierSet(about["requires-python"]).contains(files["runtime.txt"].strip().removeprefix("python-"))
-    pins = files["requirements.txt"].splitlines()
+    pins = files["pins.txt"].splitlines()
     held = {Requirement(pin).name: Requirement(pin) for pin in pins}
     for line in (*about["dependencies"], *about["optional-dependencies"]["book"]):
         wanted = Requirement(line)
-        assert wanted.name in held, f"requirements.txt pins no {wanted.name}"
+        assert wanted.name in held, f"pins.txt pins no {wanted.name}"
         (pin,) = held[wanted.name].specifier
         assert wanted.specifier.contains(pin.version)
+
+
+def test_binder_installs_the_pins_once_and_for_a_cpu(tmp_path):
+    files = chapters.binder_files()
+    assert not {"requirements.txt", "setup.py", "pyproject.toml", "environment.yml", "Pipfile"} & set(files)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    # The script itself, where pip and uv say what they are asked to do.
+    for name in ("pip", "uv"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> asked\n')
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "python").symlink_to(sys.executable)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "postBuild"], cwd=tmp_path, env=environment, check=True)
+    *_, asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked.startswith("uv pip install ")
+    assert f"--python {tmp_path / 'python'} --torch-backend cpu --requirement pins.txt" in asked
+    assert files["pins.txt"].startswith("torch==")
 
 
 def test_the_address_of_the_repository_is_the_same_everywhere():
