@@ -27,7 +27,7 @@ from faceinpaint.comparison.reproduce import (
     is_default,
     reproduce,
 )
-from faceinpaint.comparison.table import comparison
+from faceinpaint.comparison.table import brief, comparison
 from faceinpaint.data.masks import drawn_test_holes
 from faceinpaint.data.pairs import TestSet, make_pairs, read_pairs, write_pairs
 from faceinpaint.data.sources import Sources
@@ -115,6 +115,20 @@ def test_every_row_is_trained_measured_and_shown(whole: tuple[Path, list[Path], 
     assert "random" in shown or "seeded" in shown  # what networks the figures were seen through
     pairs = read_pairs(out / "test_pairs.csv")
     assert len(pairs) == 12
+
+
+def test_in_a_log_file_the_table_is_markdown_and_on_a_terminal_it_is_drawn(
+    whole: tuple[Path, list[Path], str],
+) -> None:
+    out, _, shown = whole
+    made = brief(read_records([out / "records"]))
+    assert made.markdown() in shown, "each row is one line, however wide"
+    narrow, drawn = io.StringIO(), io.StringIO()
+    module.show(made, Console(file=narrow, width=40))
+    assert narrow.getvalue().strip() == made.markdown().strip()
+    module.show(made, Console(file=drawn, width=200, force_terminal=True))
+    assert "| --- |" not in drawn.getvalue()
+    assert all(row[0] in drawn.getvalue() for row in made.rows)
 
 
 def test_rows_are_trained_alike_and_never_on_what_they_are_tested_on(whole: tuple[Path, list[Path], str]) -> None:

@@ -14,6 +14,7 @@ import torch
 from servers import FolderServer
 
 from faceinpaint import files, weights
+from faceinpaint.cli import weights_download
 from faceinpaint.errors import CheckpointError, ConfigError
 from faceinpaint.presets import preset
 from faceinpaint.repair import trained
@@ -257,6 +258,18 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(server: FolderServer, e
     assert trained.download("plain", address=server.address).name == "plain"
     assert len(server.asked) == before + 2
     assert [entry.name for entry in trained.listed()] == ["ours", "plain"]
+
+
+def test_the_licence_is_shown_before_anything_is_fetched(
+    server: FolderServer, elsewhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    fetch = trained.download
+    monkeypatch.setattr(trained, "download", lambda *a, **k: told.append(capsys.readouterr().out) or fetch(*a, **k))
+    weights_download(None, server.address)
+    assert server.asked
+    assert f"Licence: {trained.published()[0].licence}\n" in told[0]
+    assert str(elsewhere / "ours") in capsys.readouterr().out
 
 
 def test_what_is_fetched_must_be_what_the_list_names(server: FolderServer, elsewhere: Path, shelf: Path) -> None:
