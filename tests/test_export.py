@@ -139,8 +139,11 @@ def test_fifty_repairs_by_the_weights_of_the_repository_agree_with_pytorch(tmp_p
 
 
 def test_a_network_with_a_smaller_one_in_front_is_one_file(tmp_path):
-    parts = [seeded(tmp_path / name, name, size=32, **SMALL) for name in ("facial-style", "parser")]
-    source = seeded(tmp_path / "large", "facial-style", size=64, start="smaller", smaller=load_smaller(*parts), **SMALL)
+    """The smaller networks here begin from nothing: each membrane is hundreds of steps of the graph."""
+    blank = SMALL | {"size": 32, "start": "blank"}
+    parts = [seeded(tmp_path / name, name, **blank) for name in ("facial-style", "parser")]
+    large = {"size": 64, "start": "smaller", "smaller": load_smaller(*parts)}
+    source = seeded(tmp_path / "large", "context-encoder", **SMALL, **large)
     export_onnx(source, tmp_path / "large.onnx")
     pictures = Pictures(source, tmp_path / "large.onnx", 8)
     for image, hole, regions in pictures:
