@@ -5,7 +5,7 @@ A sentence says *ahead*, *behind* or *level* as the records have it, so that the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -409,43 +409,64 @@ def claims(entries: Sequence[Inference]) -> list[str]:
 
 # --- what another photograph is worth ---------------------------------------------------------------------------------
 
-LENDERS = {"shipped": "the weights in use", "trained with references": "the same, trained further with references"}
-LENT = ("colour", "lpips")
+LENT = {"colour": "colour", "lpips": "LPIPS"}
 
 
 def another_photograph(record: LikeRecord) -> str:
     """Whether the styles of another photograph of the same person help, in sentences and a table for each weights.
 
-    A change counts if its 95% interval is on one side of zero; those of a stranger's photograph stand beside it, since
-    what that does too is not the person's.
+    A change counts if its 95% interval is on one side of zero. It helps if more than half of the figures become better
+    by the face's own picture and more than by a stranger's, since what that does too is not the person's.
     """
-    said, helped = [], []
+    said, helped, hardly = [], [], False
     for name, lender in record.weights.items():
-        found = {reference: _counted(lender, reference) for reference in REFERENCES}
-        (strange, strange_worse, total), (better, worse, _) = found["stranger"], found["mirrored"]
-        said.append(
-            f"With {LENDERS.get(name, name)}, lending makes {better} of {total} figures better and {worse} worse where "
-            f"the picture is that of the face itself, mirrored; {strange} and {strange_worse} where it is a stranger's."
+        (strange, _), (own, _) = (found := {r: _counted(lender, r) for r in REFERENCES}).values()
+        total = sum(len(LENT) for of in lender.regions.values() if "all" in of)
+        strangers, its_own = (
+            f"improves {better or 'none'} and worsens {worse or 'none'}" for better, worse in _told(found)
         )
-        if better > max(worse, strange - strange_worse):
-            helped.append(LENDERS.get(name, name))
+        said.append(
+            f"With {_weights(name, lender)}, of {total} figures the picture of the face itself, mirrored, {its_own}; "
+            f"that of a stranger {strangers}."
+        )
+        hardly = hardly or bool(own)
+        if len(own) > max(total / 2, len(strange)):
+            helped.append(_weights(name, lender))
+    verdict = f"helps with {' and with '.join(helped)}" if helped else "hardly helps" if hardly else "does not help"
     whole = "; ".join(
         f"{_plain(lender.whole['psnr'], 2)} dB in the hole and LPIPS {_plain(lender.whole['lpips'], 4)} with "
-        f"{LENDERS.get(name, name)}"
+        f"{_weights(name, lender)}"
         for name, lender in record.weights.items()
     )
-    verdict = f"helps with {' and with '.join(helped)}" if helped else "does not help"
-    lines = [f"{' '.join(said)} **By these figures another photograph {verdict}.** Without a reference: {whole}."]
+    test = f"{record.pairs} test pairs at {record.size} x {record.size}. "
+    lines = [f"{test}{' '.join(said)} **By these figures another photograph {verdict}.** Without a reference: {whole}."]
     for name, lender in record.weights.items():
-        lines += ["", f"With {LENDERS.get(name, name)}:", "", *_lent_table(lender)]
+        lines += ["", f"With {_weights(name, lender)}:", "", *_lent_table(lender)]
     return "\n".join(lines)
 
 
-def _counted(lender: Lender, reference: str) -> tuple[int, int, int]:
-    """How many figures of all pairs a reference makes better, and worse, of how many."""
-    changes = [of["all"][measure][reference] for of in lender.regions.values() if "all" in of for measure in LENT]
-    signs = [_side(change) for change in changes]
-    return signs.count(-1), signs.count(1), len(signs)
+def _weights(name: str, lender: Lender) -> str:
+    images = f"{lender.training.images:,} images"
+    return (
+        "the weights in use" if name == "shipped" else f"the same, taken on by {images} with references in half of them"
+    )
+
+
+def _counted(lender: Lender, reference: str) -> tuple[list[str], list[str]]:
+    """Which figures of all pairs a reference makes better, and which worse, each with its share of what it was."""
+    better: list[str] = []
+    worse: list[str] = []
+    for region, of in lender.regions.items():
+        for measure, title in LENT.items() if "all" in of else ():
+            change, plain = of["all"][measure][reference], of["all"][measure]["none"]
+            if side := _side(change):
+                told = f"{region} {title} ({_signed(100 * (change.mean or 0) / (plain.mean or 1), 0)}%)"
+                (better if side < 0 else worse).append(told)
+    return better, worse
+
+
+def _told(found: Mapping[str, tuple[list[str], list[str]]]) -> list[tuple[str, str]]:
+    return [(", ".join(better), ", ".join(worse)) for better, worse in found.values()]
 
 
 def _side(change: Summary) -> int:
