@@ -99,12 +99,12 @@ def _lead_in(html: Path) -> None:
 
 
 def _search_words(script: Path) -> None:
-    """Let the search show excerpts without formulas: it reads the pages, in which these are still LaTeX."""
+    """Let the search show excerpts of the text: the pages that it reads hold LaTeX and folded code, too."""
     dropped = '".headerlink", "script", "style"'
     text = script.read_text(encoding="utf-8")
     if dropped not in text:
         raise SystemExit(f"{script}: Sphinx reads pages in another way now; see {__file__}")
-    script.write_text(text.replace(dropped, dropped + ', ".math"'), encoding="utf-8")
+    script.write_text(text.replace(dropped, dropped + ', ".math", ".cell_input", "summary"'), encoding="utf-8")
 
 
 class _Inside(HTMLParser):
