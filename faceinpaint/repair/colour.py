@@ -17,6 +17,9 @@ few (a stamp, a date) do not lend theirs to the rest."""
 
 FEW = 0.005
 
+STEPS = np.arange(-3, 3.5, 0.5)
+"""How far along the line whole numbers are looked for that lie near it, where there are none beside a colour."""
+
 
 class Line(NamedTuple):
     """The line of a photograph's colours.
@@ -63,7 +66,8 @@ class Line(NamedTuple):
         over = np.flatnonzero(self.distance(whole) > self.reach)
         if len(over):  # rounded away from the line: the nearest whole numbers on all sides, the best of them
             corners = np.array(np.meshgrid(*[[0, 1]] * 3, indexing="ij")).reshape(3, -1).T
-            choices = (np.floor(wanted[over])[:, None] + corners).clip(0, most)
+            near = wanted[over][:, None] + STEPS[:, None] * self.along  # a little lighter and darker, too
+            choices = (np.floor(near)[:, :, None] + corners).reshape(len(over), -1, 3).clip(0, most)
             apart = np.linalg.norm(choices - wanted[over][:, None], axis=2)
             outside = np.maximum(self.distance(choices) - self.reach, 0)
             best = np.argmin(outside * 1e6 + apart, axis=1)
