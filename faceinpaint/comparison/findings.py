@@ -287,7 +287,25 @@ def answer(group: Group) -> str:
         f"{said(rival)} ({said(usable)}; {face_by_face(usable, rival)})."
     )
     third = oracle(group).rpartition("). ")[2]
-    return " ".join([first, second, f"Of the method as printed: {third}" if group.mixed else third])
+    third = f"Of the method as printed: {third}" if group.mixed else third
+    return " ".join(filter(None, [first, second, third, recipe(group)]))
+
+
+def recipe(group: Group) -> str:
+    """How much of what is gained on the method as printed is the training's, and how much the facial styles'.
+
+    A plain U-Net of the same cost, trained alike, tells: it has no styles. Empty where the three rows are not there.
+    """
+    rows = [group.by_key.get(key) for key in (ORACLE[1], "plain-unet", ORACLE_STARTED[1])]
+    before, bare, after = (mean(row) if row else None for row in rows)
+    if not group.is_result or before is None or bare is None or after is None or after <= before:
+        return ""
+    share = (bare - before) / (after - before)
+    whose = "Most of the gain is the training recipe's" if share > 0.5 else "Most of the gain is the facial styles'"
+    return (
+        f"**{whose}:** with guessed maps the method as printed has {before:.2f} dB, a plain U-Net of the same cost and "
+        f"without facial styles, trained by the recipe, {bare:.2f}, and the method trained by it {after:.2f}."
+    )
 
 
 def against_others(group: Group) -> str:

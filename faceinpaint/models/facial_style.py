@@ -157,6 +157,9 @@ class Reference(NamedTuple):
         regions: its parsing map (B, H, W), 0 = other, 1..n.
         share: (B, n), how far the style of each region comes from there, 0 to 1; see :func:`lent_share`. A region that
             the reference does not show keeps its own.
+
+    >>> Reference(torch.zeros(1, 3, 32, 32), torch.ones(1, 32, 32), torch.full((1, 8), 0.5)).share.shape
+    torch.Size([1, 8])
     """
 
     image: Tensor
