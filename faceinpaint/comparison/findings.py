@@ -180,9 +180,11 @@ def caveat(group: Group) -> str:
     took = _between(min(minutes), max(minutes)) if minutes else "no time"
     if group.is_result:
         seeds = sorted({str(t.seed) for t in group.trained})
+        one = "one seed, and no interval contains what another seed would change"
+        varied = one if len(seeds) == 1 else f"{len(seeds)} seeds"
         return (
             f"Photographs of {group.size} x {group.size} pixels, {seen} training images a method, "
-            f"{'one seed: what another would change is in no interval' if len(seeds) == 1 else f'{len(seeds)} seeds'}. "
+            f"{varied}. "
             "This is a small run on a CPU's budget; at full size and full length the order may be another."
             if group.preset == "cpu"
             else f"Photographs of {group.size} x {group.size} pixels, {seen} training images a method."
@@ -287,7 +289,7 @@ def answer(group: Group) -> str:
         f"{said(rival)} ({said(usable)}; {face_by_face(usable, rival)})."
     )
     third = oracle(group).rpartition("). ")[2]
-    third = f"Of the method as printed: {third}" if group.mixed else third
+    third = f"Of {'the method as printed' if group.mixed else 'what the map brings'}: {third}"
     return " ".join(filter(None, [first, second, third, recipe(group)]))
 
 
