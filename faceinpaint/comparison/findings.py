@@ -32,6 +32,9 @@ ORACLE = ("facial-style", "facial-style-predicted", "facial-style-none")
 ORACLE_STARTED = ("facial-style-membrane", "facial-style-membrane-guessed", "facial-style-membrane-none")
 """The same of the method that begins from the membrane; its guessed maps are guessed in training, too."""
 
+PLAIN = "plain-unet"
+"""A network of the method's cost without facial styles, trained by the same recipe."""
+
 PRINTED_ORDER = ("context-encoder", "contextual-attention", "gated-conv", "facial-style")
 """Rows of the patent's Table 1, from the lowest PSNR to the highest."""
 
@@ -279,8 +282,8 @@ def answer(group: Group) -> str:
     if ours is None or rival is None:
         return "The rows that answer are not among these records."
     first = (
-        f"Told where eyes and hair *were*, the patent's method is {apart(ours, rival)} {said(rival)}, the best of the "
-        f"other networks, on photographs of {group.size} x {group.size} pixels ({face_by_face(ours, rival)})."
+        f"Told where eyes and hair *were*, the patent's method is {apart(ours, rival)} {said(rival)}, the best of its "
+        f"rivals, on photographs of {group.size} x {group.size} pixels ({face_by_face(ours, rival)})."
     )
     if usable is None:
         return first
@@ -298,7 +301,7 @@ def recipe(group: Group) -> str:
 
     A plain U-Net of the same cost, trained alike, tells: it has no styles. Empty where the three rows are not there.
     """
-    rows = [group.by_key.get(key) for key in (ORACLE[1], "plain-unet", ORACLE_STARTED[1])]
+    rows = [group.by_key.get(key) for key in (ORACLE[1], PLAIN, ORACLE_STARTED[1])]
     before, bare, after = (mean(row) if row else None for row in rows)
     if not group.is_result or before is None or bare is None or after is None or after <= before:
         return ""
@@ -322,7 +325,7 @@ def against_others(group: Group) -> str:
     if ours is None or rival is None or own is None or other is None:
         return "The row of the patent's method is not among these records."
     sentences = [
-        f"With the true map the patent's method has {own:.2f} dB; the best of the other networks, "
+        f"With the true map the patent's method has {own:.2f} dB; the best of its rivals, "
         f"{said(rival)}, has {other:.2f}. So it is **{apart(ours, rival)} {said(rival)}**"
         + f" ({face_by_face(ours, rival)})."
     ]
@@ -332,7 +335,7 @@ def against_others(group: Group) -> str:
         sentences.append(f"It is ahead of all other rows in {won} of {len(bins)} sizes of holes.")
     judge = best([ours, *networks], "lpips")
     if judge is not None:
-        sentences.append(f"By LPIPS the best network is {said(judge)}.")
+        sentences.append(f"By LPIPS the best of them all is {said(judge)}.")
     fill = best([r for r in others if not r.training])
     if fill is not None and networks:
         losers = [r for r in (ours, *networks) if (best([fill, r]) or r) is fill]
