@@ -76,7 +76,7 @@ export function cut(picture, frame, n, hole = null) {
   const place = outOf(frame);
   const fine = Math.max(1, Math.ceil(frame.side / n - 0.01)); // samples along each side of a pixel of the cut
   const colours = new Float32Array(4 * n * n);
-  const gone = new Uint8Array(n * n); // some of it is hole
+  const gone = new Uint8Array(n * n); // all of it is hole
   const clear = new Uint8Array(n * n); // all that is known of it is transparent: nobody's colour
   for (let row = 0; row < n; row++)
     for (let column = 0; column < n; column++) {
@@ -92,10 +92,7 @@ export function cut(picture, frame, n, hole = null) {
             [0, 0, (1 - fx) * (1 - fy)], [1, 0, fx * (1 - fy)], [0, 1, (1 - fx) * fy], [1, 1, fx * fy]]) {
             if (share < 1e-6) continue;
             const [sx, sy] = [mirrored(x0 + dx, width), mirrored(y0 + dy, height)];
-            if (hole && inHole(hole, sx, sy)) {
-              gone[row * n + column] = 1;
-              continue;
-            }
+            if (hole && inHole(hole, sx, sy)) continue;
             const at = 4 * (sy * width + sx);
             weight += share;
             sum[3] += share * data[at + 3];
@@ -107,6 +104,7 @@ export function cut(picture, frame, n, hole = null) {
       const at = 4 * (row * n + column);
       for (let c = 0; c < 3; c++) colours[at + c] = opaque ? sum[c] / opaque : 0;
       colours[at + 3] = weight ? sum[3] / weight : 0;
+      gone[row * n + column] = weight ? 0 : 1;
       clear[row * n + column] = opaque ? 0 : 1;
     }
   return { colours, gone, clear };

@@ -417,17 +417,21 @@ def _nowhere(places: Sequence[tuple[Frame, Box | None]], doubts: Sequence[str], 
 def _shrunk(seen: np.ndarray, known: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """What the generator sees: (size, size, 3) float32 0..255, zero in the hole, and the hole (size, size) bool.
 
-    Any hole pixel makes its small pixel a hole: what the generator takes for known must be known. And the hole must
-    not bleed into its surroundings: a mean over known pixels alone.
+    A small pixel is the mean of what is known of it, and a hole where nothing is: so the hole keeps its extent, and what
+    is known at its edge is seen.
 
     Args:
         seen: (side, side, 3) float32 0..255, zero in the hole.
         known: (side, side) float32, 1 where known, between 0 and 1 where a known pixel was mixed with an unknown one.
     """
-    hole = _resized(1 - known, size, Image.Resampling.BOX) > 1e-6
-    share = np.where(hole, 1, _resized(known, size, Image.Resampling.LANCZOS))
-    planes = [_resized(seen[..., c], size, Image.Resampling.LANCZOS) / share for c in range(3)]
-    return np.where(hole[..., None], 0, np.stack(planes, axis=2)).clip(0, 255).astype(np.float32), hole
+    share = _resized(known, size, Image.Resampling.BOX)
+    hole, whole = share <= 1e-6, share >= 1 - 1e-6
+    planes = []
+    for plane in (*np.moveaxis(seen, 2, 0), known):  # sharper where all is known
+        mean, fine = (_resized(plane, size, how) for how in (Image.Resampling.BOX, Image.Resampling.LANCZOS))
+        planes.append(np.where(whole, fine, mean))
+    colours = np.stack(planes[:3], axis=2) / np.where(hole, 1, planes[3])[..., None]
+    return np.where(hole[..., None], 0, colours).clip(0, 255).astype(np.float32), hole
 
 
 def _resized(plane: np.ndarray, size: int, method: Image.Resampling) -> np.ndarray:
