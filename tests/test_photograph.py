@@ -387,6 +387,43 @@ def test_the_face_of_a_group_that_the_hole_touches_is_repaired_and_no_other() ->
         assert 55 < found.frame.side < 95
 
 
+def test_a_large_face_is_repaired_by_the_larger_networks() -> None:
+    """Where no weights are named; the others are loaded when they are needed, and named weights repair alone."""
+    photo, hole = data.astronaut()[:260, 80:340], np.zeros((260, 260), np.uint8)
+    hole[92:114, 150:186] = 1  # an eye
+    tool, coarse, finest = Repairer.load(), trained.find(), trained.larger(trained.find())
+    assert finest is not None
+    assert finest.entry is not None
+    assert (coarse.size, finest.size) == (128, 256)
+    assert coarse.entry is not None
+    assert tool.about == f"{coarse.entry}; faces above 181 pixels by {finest.entry}"
+    assert finest.entry.generator in tool.checksum
+    small = tool.repair(photo, hole)
+    assert [len(face.output) for face in small.faces] == [128]
+    assert "_finer" not in vars(tool), "nothing was loaded in vain"
+    twice = np.kron(hole, np.ones((2, 2), np.uint8))
+    large = np.asarray(Image.fromarray(photo).resize((520, 520), Image.Resampling.BICUBIC))
+    done, alone = tool.repair(large, twice), Repairer.load(finest.entry.name).repair(large, twice)
+    (face,) = done.faces
+    assert len(face.output) == 256
+    assert np.array_equal(done.pixels, alone.pixels)
+    assert torch.equal(tool.styles(face), Repairer.load(finest.entry.name).styles(face))
+    named = Repairer.load(coarse.entry.name)
+    assert named.about == str(coarse.entry)
+    assert [len(face.output) for face in named.repair(large, twice).faces] == [128]
+
+
+def test_what_is_known_of_a_small_pixel_is_seen() -> None:
+    """A photograph shrunk by two: a small pixel is a hole where all of it is, else the mean of what is known."""
+    photo, hole = np.zeros((4, 4, 3), np.float32), np.zeros((4, 4), bool)
+    photo[:2, :2] = [[[10], [20]], [[30], [0]]]
+    hole[1, 1] = hole[2:, 2:] = True
+    small, gone = photograph._shrunk(photo, (~hole).astype(np.float32), 2)
+    assert gone.tolist() == [[False, False], [False, True]]
+    assert small[0, 0].tolist() == pytest.approx([20, 20, 20])
+    assert not small[1, 1].any()
+
+
 # --------------------------------------------------------------------------------------------------- a likeness
 
 

@@ -1,8 +1,8 @@
 """Which faces are hard to repair -> data/results/hard_faces.json.
 
-Test faces, one hole each, repaired with the weights that come with the repository and a predicted map, and by the
-membrane alone, which learns nothing; the error by what is special about the face or the hole, read off the true parsing
-map. The pictures have one size, whatever that of the weights is. Only figures leave this script.
+Test faces, one hole each, repaired as photographs are, with a predicted map and the weights of the repository that fit
+their size, and by the membrane alone, which learns nothing; the error by what is special about the face or the hole,
+read off the true parsing map. Only figures leave this script.
 
     python tools/hard_faces.py --faces CelebAMask-HQ --holes irregular-masks --weights DIR [--count 500] [--size 256]
 """
@@ -31,6 +31,7 @@ from faceinpaint.files import write_json  # noqa: E402
 from faceinpaint.provenance import stamp  # noqa: E402
 from faceinpaint.regions import CLASSES, merge_classes  # noqa: E402
 from faceinpaint.repair import trained  # noqa: E402
+from faceinpaint.repair.framing import Frame  # noqa: E402
 from faceinpaint.repair.membrane import membrane  # noqa: E402
 from faceinpaint.repair.photograph import Repairer  # noqa: E402
 
@@ -105,8 +106,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--size", type=int, default=256)
     given = parser.parse_args()
-    entry = trained.find().entry
-    tool, size = Repairer.load(), given.size
+    size = given.size
+    tool = Repairer.load().fitting(Frame.whole(size, size))
+    entry = next((entry for entry in trained.listed() if tool.checksum.startswith(entry.generator)), None)
     with tempfile.TemporaryDirectory() as cache:
         faces = load_faces(given.faces, "test", size, count=given.count, cache=Path(cache))
         holes = load_holes(given.holes, "test", size, count=len(faces), cache=Path(cache))

@@ -8,6 +8,7 @@ A photograph has no parsing map and is not framed as the generator has seen face
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ find them."""
 
 @dataclass(frozen=True)
 class Likeness:
-    """What another photograph says of a person: the face as the networks see it, S their size, undamaged.
+    """What another photograph says of a person: the face as the networks see it, S the largest of them, undamaged.
 
     Attributes:
         frame: where it lies in that photograph.
@@ -57,6 +58,14 @@ class Likeness:
     frame: Frame
     image: Tensor
     regions: Tensor
+
+    def at(self, size: int) -> Likeness:
+        """The same as networks of this size see it, which is no larger."""
+        if size == self.image.shape[-1]:
+            return self
+        image = nn.functional.interpolate(self.image, (size, size), mode="area")
+        regions = nn.functional.interpolate(self.regions[None].float(), (size, size))[0].to(torch.uint8)
+        return Likeness(self.frame, image, regions)
 
 
 class Repairer:
@@ -82,6 +91,7 @@ class Repairer:
         device: str | torch.device = "cpu", checksum: str = "",
     ) -> None:  # fmt: skip
         self.about, self.device, self.config, self.checksum = about, device, config, checksum
+        self._larger: trained.Found | None = None
         self.generator = generator.to(device)
         repairer(config, about)
         self.reads_map = config.reads_map
@@ -97,6 +107,9 @@ class Repairer:
     ) -> Repairer:
         """Weights of the repository, or those of a name, file or run (:func:`faceinpaint.repair.trained.find`).
 
+        Where none are named, a face that is nearer in size to the next larger weights of the list is repaired with
+        those: they are loaded when the first such face comes.
+
         Raises:
             CheckpointError: the weights cannot be used, or there are none.
             ConfigError: generator and parser do not fit together, or the weights are a parser's.
@@ -108,7 +121,33 @@ class Repairer:
         if found.parser:
             network, how, record = load_parser(found.parser)
             checksum, guesser = f"{checksum} {record['sha256']}", (network, how)
-        return cls(generator, config, guesser, found.about, device, checksum)
+        tool = cls(generator, config, guesser, found.about, device, checksum)
+        larger = trained.larger(found) if weights is None and parser is None else None
+        if larger and larger.entry:
+            tool._larger = larger
+            tool.about += f"; faces above {tool._limit:.0f} pixels by {larger.entry}"
+            tool.checksum = f"{checksum} {larger.entry.generator} {larger.entry.parser}"
+        return tool
+
+    @property
+    def _limit(self) -> float:
+        """Side in pixels that lies as far from one size as from the other, as a factor."""
+        return float(np.sqrt(self.config.preset.size * self._larger.size)) if self._larger else np.inf
+
+    @functools.cached_property
+    def _finer(self) -> Repairer:
+        assert self._larger is not None
+        return Repairer.load(self._larger.generator, self._larger.parser, self.device)
+
+    def fitting(self, frame: Frame) -> Repairer:
+        """What repairs the face in a frame: itself, or the larger weights if their size is nearer to the face's.
+
+        Small faces are left to the small networks: enlarged, they are more blurred than any that the others know.
+
+        >>> Repairer.load("celebahq-128").fitting(Frame.whole(512, 512)).config.preset.size
+        128
+        """
+        return self if frame.side <= self._limit else self._finer
 
     def repair(
         self, photo: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None = None, *, boxes: Boxes = None,
@@ -147,7 +186,7 @@ class Repairer:
         filled, faces = colours.copy(), []  # each face sees the holes of all: a repair is nothing known
         for i in np.unique(owner[owner >= 0]):
             frame, box = places[i]
-            faces.append(self._face(colours, hole, parsing, frame, box, like))
+            faces.append(self.fitting(frame)._face(colours, hole, parsing, frame, box, like))
             where = frame.place(height, width)
             own = of_pixel[where] == i
             filled[where][own] = _seamless(faces[-1], colours[where], hole[where], where)[own]
@@ -206,7 +245,7 @@ class Repairer:
 
         >>> from faceinpaint.data.toy import draw
         >>> Repairer.load().likeness(draw(4, 128)[0], boxes="whole").regions.shape
-        torch.Size([1, 128, 128])
+        torch.Size([1, 256, 256])
         """
         if not isinstance(within(self.generator), FacialStyle) or self.parser is None:
             without = "reads no parsing map" if not self.reads_map else "has no parser beside it"
@@ -222,14 +261,14 @@ class Repairer:
             if places:
                 problem = f"{len(places)} faces were found ({'; '.join(str(box) for _, box in places)})"
             raise DataError(problem, "Give a photograph that shows the face of the same person, and no other")
-        small, mask, regions = self._framed(colours, hole, None, places[0][0])
+        size = self._larger.size if self._larger else self.config.preset.size
+        small, mask, regions = self._framed(colours, hole, None, places[0][0], size)
         return Likeness(places[0][0], self._tensors(small, mask)[0], regions)
 
     def _framed(
-        self, colours: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None, frame: Frame
+        self, colours: np.ndarray, hole: np.ndarray, parsing: np.ndarray | None, frame: Frame, size: int
     ) -> tuple[np.ndarray, np.ndarray, Tensor]:
-        """What a frame shows at the generator's size: pixels and hole as :func:`_shrunk` gives them, and the map."""
-        size = self.config.preset.size
+        """What a frame shows at a generator's size: pixels and hole as :func:`_shrunk` gives them, and the map."""
         seen, known = frame.cut(colours), frame.cut((~hole).astype(np.float32))
         regions = torch.zeros(1, size, size, dtype=torch.uint8, device=self.device)
         if self.config.merge == "none":
@@ -248,11 +287,12 @@ class Repairer:
         like: Likeness | None,
     ) -> Face:  # fmt: skip
         """Repair what a frame shows, at the generator's size. ``colours`` (H, W, 3) float32 0..255, zero in holes."""
-        small, small_hole, regions = self._framed(colours, hole, parsing, frame)
+        size = self.config.preset.size
+        small, small_hole, regions = self._framed(colours, hole, parsing, frame, size)
         image, mask = self._tensors(small, small_hole)
         reference: tuple[Reference, ...] = ()
         if like is not None:
-            n = n_regions(self.config.merge)
+            like, n = like.at(size), n_regions(self.config.merge)
             share = lent_share(regions, mask, n) * (region_sizes(like.regions, n) > 0)
             reference = (Reference(like.image, like.regions, share),)
         out = self.generator(image, mask, regions, *reference).image[0].float()
@@ -272,11 +312,12 @@ class Repairer:
         Raises:
             ConfigError: the generator is not the patent's and has no styles.
         """
-        network = within(self.generator)
+        fit = self if len(face.image) == self.config.preset.size else self.fitting(face.frame)
+        network = within(fit.generator)
         if not isinstance(network, FacialStyle) or face.regions is None:
             raise ConfigError(f"a {self.config.method} has no style matrix", "Load weights of facial-style")
         image, hole = self._tensors(face.image.astype(np.float32), face.hole != 0)
-        seen = self.generator.fill(image, hole) if isinstance(self.generator, Started) else image * (1 - hole)
+        seen = fit.generator.fill(image, hole) if isinstance(fit.generator, Started) else image * (1 - hole)
         return network.styles(seen, hole, torch.from_numpy(face.regions)[None].to(self.device))[0].float().cpu()
 
     def _tensors(self, small: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -417,8 +458,8 @@ def _nowhere(places: Sequence[tuple[Frame, Box | None]], doubts: Sequence[str], 
 def _shrunk(seen: np.ndarray, known: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """What the generator sees: (size, size, 3) float32 0..255, zero in the hole, and the hole (size, size) bool.
 
-    A small pixel is the mean of what is known of it, and a hole where nothing is: so the hole keeps its extent, and what
-    is known at its edge is seen.
+    A small pixel is the mean of what is known of it, and a hole where nothing is: so the hole keeps its extent, and
+    what is known at its edge is seen.
 
     Args:
         seen: (side, side, 3) float32 0..255, zero in the hole.

@@ -85,6 +85,11 @@ class Found:
     about: str
     entry: Trained | None = None
 
+    @property
+    def size(self) -> int:
+        """Side in pixels at which the networks work, as the record of the training says."""
+        return int(read_json(self.generator.with_suffix(".json"))["config"]["preset"]["size"])
+
 
 def places() -> list[Path]:
     """Folders that may hold a list, the preferred one first; new entries go to the first of them.
@@ -186,6 +191,23 @@ def find(name: str | Path | None = None, parser: str | Path | None = None, folde
     generator = weights.trained_file(path)
     beside = generator.with_name("parser.safetensors"), generator.parent.parent / "parser" / "generator.safetensors"
     return Found(generator, named or next((p for p in beside if p.is_file()), None), str(path))
+
+
+def larger(than: Found, folder: Path | None = None) -> Found | None:
+    """Of the entries of the list, the first whose networks work at a larger size; None if there is none.
+
+    Args:
+        than: weights of the list. folder: as for :func:`find`.
+
+    Raises:
+        CheckpointError: a file is not the one that the list names.
+
+    >>> finer = larger(find())
+    >>> finer is None or finer.size > find().size
+    True
+    """
+    others = (find(entry.name, folder=folder) for entry in listed(folder))
+    return next((other for other in others if other.size > than.size), None)
 
 
 def _from_hub(name: str) -> Path:
