@@ -541,9 +541,14 @@ def test_hard_faces_are_told_by_their_maps(runs: Path, monkeypatch: pytest.Monke
     hole[:20] = 1
     assert hard_faces.lost(labels, hole) == pytest.approx(0.5)
     faces, holes = toy_faces(12, 32, "test"), drawn_holes(12, 32, "test")
-    groups = hard_faces.measure(Repairer.load(runs / "ours"), faces, holes)
+    groups = hard_faces.measure({"repaired": Repairer.load(runs / "ours")}, faces, holes)
     assert groups["all"]["faces"] == 12
     for group in groups.values():
         assert group["faces"] >= 5
-        assert 0 < group["psnr_hole"] < 60
-        assert 0 < group["classical"] < 60
+        assert 0 < group["repaired_psnr"] < 60
+        assert 0 < group["classical_psnr"] < 60
+        assert group["classical_fineness"] < group["true_fineness"]
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    assert hard_faces.fineness(noise, hole) == pytest.approx(1, abs=0.15)
+    noise[hole > 0] = 128
+    assert hard_faces.fineness(noise, hole) < 0.1

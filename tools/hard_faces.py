@@ -1,8 +1,9 @@
 """Which faces are hard to repair -> data/results/hard_faces.json.
 
 Test faces, one hole each, repaired as photographs are, with a predicted map and the weights of the repository that fit
-their size, and by the membrane alone, which learns nothing; the error by what is special about the face or the hole,
-read off the true parsing map. Only figures leave this script.
+their size; by the smaller weights, whose repair is enlarged; and by the membrane alone, which learns nothing. Measured
+are the error and how fine the fill is against what surrounds it, by what is special about the face or the hole, read
+off the true parsing map. Only figures leave this script.
 
     python tools/hard_faces.py --faces CelebAMask-HQ --holes irregular-masks --weights DIR [--count 500] [--size 256]
 """
@@ -17,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
@@ -57,25 +59,43 @@ def lost(labels: np.ndarray, hole: np.ndarray) -> float:
     return float(hole[face].mean()) if face.any() else 0.0
 
 
+def fineness(picture: np.ndarray, hole: np.ndarray) -> float:
+    """How fine the fill is against a ring of known pixels: the mean absolute Laplacian of the one over the other's."""
+    grey = picture.astype(np.float32).mean(axis=2)
+    fine = np.abs(cv2.Laplacian(grey, cv2.CV_32F))
+    wide = 2 * (len(hole) // 16) + 1
+    near, known = cv2.dilate(hole, np.ones((wide, wide))), cv2.dilate(hole, np.ones((3, 3))) == 0
+    ring = (near > 0) & known  # Laplacians that see no pixel of the hole
+    return float(fine[hole > 0].mean() / max(fine[ring].mean(), 1e-6)) if ring.any() else float("nan")
+
+
 def measure(
-    tool: Repairer, faces: FaceSet, holes: HoleSet, lpips: Backbone | None = None,
+    tools: dict[str, Repairer], faces: FaceSet, holes: HoleSet, lpips: Backbone | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Any:  # fmt: skip
-    """PSNR in the hole and LPIPS of each face with one hole, as means over each group, beside the membrane's."""
+    """Of each face with one hole, PSNR in the hole, LPIPS and fineness, as means over each group.
+
+    Args:
+        tools: what repairs, under the first part of the names of their figures; "classical" is the membrane.
+    """
     scores: dict[str, list[float]] = {}
     turns, losses = [turn(labels) for labels in faces.labels], []
     for i, (image, labels) in enumerate(zip(faces.images, faces.labels, strict=True)):
         hole = holes.holes[i % len(holes)]
-        repaired = tool.repair(np.asarray(image), hole, boxes="whole").pixels
         mask = torch.from_numpy(np.array(hole))[None, None].float()
-        for names, picture in (
-            (("psnr_hole", "lpips"), repaired),
-            (("classical", "classical_lpips"), np.rint(membrane(image, hole == 0))),
-        ):
+        pictures = {
+            **{name: tool.repair(np.asarray(image), hole, boxes="whole").pixels for name, tool in tools.items()},
+            "classical": np.rint(membrane(image, hole == 0)),
+            "true": image,
+        }
+        for name, picture in pictures.items():
+            scores.setdefault(f"{name}_fineness", []).append(fineness(picture, np.array(hole)))
+            if name == "true":
+                continue
             pair = [torch.from_numpy(np.array(p)).permute(2, 0, 1)[None].float() for p in (picture, image)]
-            scores.setdefault(names[0], []).append(metrics.psnr(*pair, mask).item())
+            scores.setdefault(f"{name}_psnr", []).append(metrics.psnr(*pair, mask).item())
             if lpips is not None:
-                scores.setdefault(names[1], []).append(metrics.lpips(*pair, lpips).item())
+                scores.setdefault(f"{name}_lpips", []).append(metrics.lpips(*pair, lpips).item())
         losses.append(lost(labels, hole))
         if progress:
             progress(i + 1)
@@ -90,7 +110,7 @@ def measure(
     return {
         name: {
             "faces": int(chosen.sum()),
-            **{key: round(float(np.mean(np.array(found)[chosen])), 4) for key, found in scores.items()},
+            **{key: round(float(np.nanmean(np.array(found)[chosen])), 4) for key, found in scores.items()},
         }
         for name, chosen in groups.items()
         if chosen.sum() >= 5  # a mean over fewer says nothing
@@ -106,19 +126,25 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--size", type=int, default=256)
     given = parser.parse_args()
-    size = given.size
-    tool = Repairer.load().fitting(Frame.whole(size, size))
-    entry = next((entry for entry in trained.listed() if tool.checksum.startswith(entry.generator)), None)
+    size, usual = given.size, Repairer.load()
+    fitting = usual.fitting(Frame.whole(size, size))
+    entries = {
+        name: next((entry for entry in trained.listed() if tool.checksum.startswith(entry.generator)), None)
+        for name, tool in {"repaired": fitting, "smaller": usual}.items()
+    }
+    tools = {"repaired": fitting}
+    if fitting is not usual:  # what the smaller networks would make of it
+        tools["smaller"] = Repairer.load(entries["smaller"].name)
     with tempfile.TemporaryDirectory() as cache:
         faces = load_faces(given.faces, "test", size, count=given.count, cache=Path(cache))
         holes = load_holes(given.holes, "test", size, count=len(faces), cache=Path(cache))
         # Masks are sorted by size: in another order no kind of face gets the large ones.
         mixed = holes.subset(np.random.default_rng(0).permutation(len(holes)))
         lpips = load_backbone("alexnet", given.weights)
-        groups = measure(tool, faces, mixed, lpips, lambda n: print(f"\r{n}/{len(faces)}", end="", file=sys.stderr))
+        groups = measure(tools, faces, mixed, lpips, lambda n: print(f"\r{n}/{len(faces)}", end="", file=sys.stderr))
     record = {
         "kind": "hard faces",
-        "weights": asdict(entry) if entry else None,
+        "weights": {name: asdict(entries[name]) for name in tools},
         "faces": faces.source,
         "holes": holes.source,
         "size": size,
