@@ -171,6 +171,8 @@ def said(record: Record) -> str:
         "context-encoder-membrane": "CE from the membrane",
         "contextual-attention-membrane": "CA from the membrane",
         "gated-conv-membrane": "DF2 from the membrane",
+        "structure-first-membrane": "Structure first from the membrane",
+        "similar-faces-membrane": "Similar faces from the membrane",
     }
     return names.get(record.key, record.title)
 
