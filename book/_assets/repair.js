@@ -284,30 +284,27 @@ async function takeOther(file) {
 
 /** The one face of a photograph, as the networks see it. */
 async function faceOf(photo) {
-  try {
-    const { found, scale } = await facesIn(photo, note);
-    const sure = found.filter(({ score }) => score >= about.finder.sure);
-    if (sure.length === 1) {
-      const [{ x, y, side, tilt }] = sure;
-      const frame = { x: scale * x, y: scale * y, side: scale * side, tilt };
-      const { seen } = await ask({ see: { picture: photo.whole, frame, size } });
-      return { ...seen, frame };
-    }
-    photo.faces = sure.length;
-  } catch (error) {
+  const { found, scale } = await facesIn(photo, note).catch((error) => {
     forget();
-    throw new Error(`Its face could not be looked for: ${error.message}. Check the connection and choose it again.`, { cause: error });
+    const problem = `Its face could not be looked for: ${error.message}. Check the connection and choose it again.`;
+    throw new Error(problem, { cause: error });
+  });
+  const sure = found.filter(({ score }) => score >= about.finder.sure);
+  if (sure.length !== 1) {
+    const seen = sure.length ? `${sure.length} faces were` : "No face was";
+    const remedy = "Choose a photograph that shows the face of the same person, and no other.";
+    throw new Error(`${seen} found in it, so it is not used. ${remedy}`);
   }
-  throw new Error(
-    `${photo.faces ? `${photo.faces} faces were` : "No face was"} found in it, so it is not used. Choose a photograph ` +
-      "that shows the face of the same person, and no other.",
-  );
+  const [{ x, y, side, tilt }] = sure;
+  const frame = { x: scale * x, y: scale * y, side: scale * side, tilt };
+  const { seen } = await ask({ see: { picture: photo.whole, frame, size } });
+  return { ...seen, frame };
 }
 
 function leaveOther() {
   other = null;
   presentOther();
-  note("If you have one: where little is left of a region, its style is then taken from there. It is not sent either.");
+  note("Optional: where little is left of a region, its style is taken from there. It stays in this browser, too.");
 }
 
 function presentOther() {
