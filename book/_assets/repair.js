@@ -62,7 +62,7 @@ const TEMPLATE = `
   <div class="fr-row" data-part="other">
     <label class="fr-button"><span data-part="choose"></span> <input type="file" accept="image/*" data-part="like"></label>
     <canvas class="fr-other" data-part="liked" role="img" aria-label="The face of the other photograph" hidden></canvas>
-    <button type="button" data-part="unlike" hidden>Remove it</button></div>
+    <button type="button" data-part="unlike" hidden>Remove</button></div>
   <p role="status" aria-live="polite" class="fr-note" data-part="likeness"></p>
   <p class="fr-row"><button type="button" class="fr-main" data-part="go">Repair</button>
     <span data-part="cost"></span></p>
@@ -273,7 +273,7 @@ async function takeOther(file) {
   layout();
   try {
     other = await faceOf(await photoOf(file));
-    note("Its face was found. Repair: the styles of regions of which little is left then come from it.");
+    note("Its face was found. Press Repair: where little is left of a region, its style then comes from there.");
   } catch (error) {
     note(error.message, true);
   }
@@ -310,7 +310,7 @@ function leaveOther() {
 function presentOther() {
   if (other) show($.liked, new ImageData(other.shown, size));
   $.liked.hidden = $.unlike.hidden = !other;
-  $.choose.textContent = other ? "Choose another one" : "Another photograph of this person";
+  $.choose.textContent = other ? "Choose another" : "Another photograph of this person";
 }
 
 /** How far the other photograph lends, in words. */
