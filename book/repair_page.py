@@ -67,6 +67,7 @@ def make(root: Path, out: Path) -> Path:
     import numpy as np
     from faceinpaint.data.toy import toy_faces
     from faceinpaint.regions import CLASSES, REGION_COLOURS, REGIONS
+    from faceinpaint.repair.doubt import LEAST, MORE
     from faceinpaint.repair.export import export_onnx
     from faceinpaint.repair.framing import Frame, find_faces
     from PIL import Image
@@ -106,7 +107,7 @@ def make(root: Path, out: Path) -> Path:
             "parser": "parser.onnx.gz",
             "generator": "generator.onnx.gz",
         },
-        "finder": {"file": "centerface.onnx.gz", "bytes": finder},
+        "finder": {"file": "centerface.onnx.gz", "bytes": finder, "sure": LEAST + MORE},
         "runtime": f"../{RUNTIME}",
         "bytes": sum(sizes.values()),
         "sizes": sizes,

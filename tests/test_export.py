@@ -17,10 +17,11 @@ from faceinpaint.data.masks import drawn_holes
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import CheckpointError, ConfigError
 from faceinpaint.models import composite, region_affine
+from faceinpaint.models.facial_style import Reference, lent_share
 from faceinpaint.models.parser import FaceParser, parse
 from faceinpaint.models.start import Started, within
 from faceinpaint.presets import preset
-from faceinpaint.regions import REGIONS, merge_classes
+from faceinpaint.regions import REGIONS, merge_classes, n_regions
 from faceinpaint.repair.export import export_onnx
 from faceinpaint.repair.trained import find
 from faceinpaint.training.run import Config, SmallerRun, load_generator, load_smaller
@@ -58,7 +59,7 @@ class Pictures:
 
     def __init__(self, source: Path, file: Path, count: int) -> None:
         self.network, config, _ = load_generator(source)
-        self.size = config.preset.size
+        self.size, self.columns = config.preset.size, n_regions(config.merge)
         self.session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         faces, self.holes = toy_faces(count, self.size, "test"), drawn_holes(count, self.size, "test").holes
         self.images = faces.images.astype(np.float32).transpose(0, 3, 1, 2) / 127.5 - 1
@@ -69,8 +70,10 @@ class Pictures:
             yield image[None], hole[None, None].astype(np.float32), regions[None]
 
     def onnx(self, *given: NDArray) -> list[NDArray]:
-        names = [i.name for i in self.session.get_inputs()]
-        return self.session.run(None, dict(zip(names, given, strict=False)))
+        """What the file gives; what is not given, the other photograph, is zeros: there is none."""
+        inputs = self.session.get_inputs()
+        zeros = (np.zeros(i.shape, np.float32) for i in inputs[len(given) :])
+        return self.session.run(None, {i.name: x for i, x in zip(inputs, (*given, *zeros), strict=False)})
 
     def seen(self, image: NDArray, hole: NDArray) -> torch.Tensor:
         """What the network in the file looks at: the face with its start in the hole, or with nothing there."""
@@ -186,12 +189,59 @@ def test_styles_of_a_region_of_their_own_are_exported(tmp_path):
     pictures = Pictures(source, tmp_path / "out.onnx", 1)
     ((image, hole, regions),) = pictures
     assert (regions == 0).any()
-    _, styles, _ = pictures.onnx(image, hole, regions)
+    styles = pictures.onnx(image, hole, regions)[1]
     assert styles.shape == (1, 256, len(REGIONS) + 2)
     with torch.no_grad():
         features = within(pictures.network).style(pictures.seen(image, hole)).numpy()
     outside = regions[0][:: 64 // features.shape[2], :: 64 // features.shape[3]] == 0
     np.testing.assert_allclose(styles[0, :, -2], features[0][:, outside].mean(1), atol=1e-4)
+
+
+def read(pictures: Pictures, image: NDArray, regions: NDArray) -> tuple[NDArray, NDArray]:
+    """What the file is told of another photograph: its style matrix, which the file itself reads, and what it shows."""
+    shown = np.array([[(regions == i).any() for i in range(1, pictures.columns + 1)]], np.float32)
+    return pictures.onnx(image, np.zeros_like(image[:, :1]), regions)[1], shown
+
+
+def check_reference(source: Path, file: Path) -> float:
+    """The lowest PSNR against PyTorch of drawn faces, each repaired by the styles of the next one."""
+    pictures, lowest, changed = Pictures(source, file, 12), np.inf, 0
+    given = list(pictures)
+    for (image, hole, regions), (other, _, there) in zip(given, given[1:] + given[:1], strict=True):
+        there = np.where(there == 3, 0, there)  # one region is not to be seen there
+        repaired, styles, painted, lent = pictures.onnx(image, hole, regions, *read(pictures, other, there))
+        seen, mask, where = torch.from_numpy(image), torch.from_numpy(hole), torch.from_numpy(regions)
+        share = lent_share(where, mask, pictures.columns)
+        reference = Reference(torch.from_numpy(other), torch.from_numpy(there), share)
+        with torch.no_grad():
+            network = within(pictures.network)
+            expected = composite(pictures.network(seen, mask, where, reference).image, seen, mask).numpy()
+            passed = network.read(reference)
+            matrix = network.borrowed(network.styles(pictures.seen(image, hole), mask, where), passed).numpy()
+        np.testing.assert_allclose(lent, passed.share.numpy(), atol=1e-6)
+        assert lent[0, 2] == 0
+        np.testing.assert_allclose(styles, matrix, atol=0.02 * np.abs(matrix).max())
+        lowest = min(lowest, psnr(repaired, expected, hole))
+        known = np.broadcast_to(hole == 0, repaired.shape)
+        assert np.array_equal(repaired[known], image[known])
+        alone = pictures.onnx(image, hole, regions)
+        assert not alone[3].any()
+        assert np.array_equal(alone[2], painted) == (not lent.any())
+        changed += lent.any()
+    assert changed > 3, "hardly any of these faces was lent anything"
+    return lowest
+
+
+def test_repairs_by_another_photograph_agree_with_pytorch_in_half_precision(generator):
+    lowest = check_reference(*generator)
+    assert lowest > 40, f"{lowest:.1f} dB"
+
+
+@pytest.mark.slow
+def test_repairs_by_another_photograph_and_the_weights_of_the_repository_agree_with_pytorch(tmp_path):
+    export_onnx(find().generator, tmp_path / "generator.onnx", half=True)
+    lowest = check_reference(find().generator, tmp_path / "generator.onnx")
+    assert lowest > 40, f"{lowest:.1f} dB"
 
 
 def test_a_graph_is_not_cut_into_blocks(monkeypatch):
@@ -231,8 +281,8 @@ def test_metadata_says_what_the_file_is(generator):
     assert found["trained_on"] == "drawn faces (toy), 3 faces, 5 training images"
     assert json.loads(found["regions"]) == ["other", *REGIONS]
     assert "float16" in found["precision"]
-    assert [i.name for i in model.graph.input] == ["image", "hole", "regions"]
-    assert [o.name for o in model.graph.output] == ["repaired", "styles", "painted"]
+    assert [i.name for i in model.graph.input] == ["image", "hole", "regions", "reference", "lends"]
+    assert [o.name for o in model.graph.output] == ["repaired", "styles", "painted", "lent"]
     assert model.opset_import[0].version == 20
 
 

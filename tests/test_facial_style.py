@@ -903,6 +903,8 @@ def test_a_reference_lends_the_styles_of_its_regions_and_nothing_else(options: d
     assert not torch.equal(expected, own)
     seen = generator(image, hole, regions, Reference(other, elsewhere, share)).image
     close(seen, with_styles(small(**options), lambda m: m.copy_(expected))(image, hole, regions).image, 1e-5)
+    read = generator.read(Reference(other, elsewhere, share))
+    assert torch.equal(generator(image, hole, regions, read).image, seen)
     nothing = generator(image, hole, regions, Reference(other, elsewhere, 0 * share)).image
     assert torch.equal(nothing, generator(image, hole, regions).image)
 

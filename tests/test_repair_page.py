@@ -33,7 +33,8 @@ REPAIR = """() => new Promise((done, failed) => {
         .observe(status, {attributes: true});
     root.addEventListener("repaired", ({detail: d}) => done({
         view: d.view, before: [...d.before], after: [...d.rgba], hole: [...d.hole], regions: [...d.regions],
-        styles: [...d.styles], seconds: d.seconds.parser + d.seconds.generator}), {once: true});
+        styles: [...d.styles], lent: d.lent && [...d.lent], seconds: d.seconds.parser + d.seconds.generator}),
+        {once: true});
     root.querySelector("[data-part=go]").click();
 })"""
 
@@ -82,6 +83,8 @@ def tab(site, page):
     from playwright.sync_api import expect  # where there is no browser these tests are skipped, not broken
 
     part(page, "faces").locator("button").first.click()
+    if (remove := part(page, "unlike")).is_visible():
+        remove.click()
     part(page, "brush").fill("8")
     if part(page, "erase").get_attribute("aria-pressed") == "true":
         part(page, "erase").click()
@@ -126,11 +129,23 @@ def repair(tab, size: int) -> dict[str, np.ndarray]:
     return found | {name: np.array(found[name], np.uint8).reshape(shape) for name, shape in shapes.items()}
 
 
-def by_torch(built: Path, found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the library makes of the same picture and hole: repaired picture, regions, style matrix."""
+def library(built: Path) -> Repairer:
+    """The library with the networks of the page."""
     files = repair_page.networks(ROOT, built)
     generator, parser = (load_generator(files[name])[:2] for name in ("generator", "parser"))
-    tool = Repairer(*generator, parser)
+    return Repairer(*generator, parser)
+
+
+def decibels(found: dict[str, np.ndarray], repaired: np.ndarray) -> float:
+    """How near the page's repair is to another, in the hole."""
+    inside = found["hole"] == 1
+    error = np.square(found["after"][inside][:, :3] - repaired[inside].astype(float)).mean()
+    return 10 * np.log10(255**2 / max(error, 1e-9))
+
+
+def by_torch(built: Path, found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the library makes of the same picture and hole: repaired picture, regions, style matrix."""
+    tool = library(built)
     done = tool.repair(np.ascontiguousarray(found["before"][..., :3]), found["hole"], boxes="whole")
     (face,) = done.faces
     return done.pixels, face.regions, tool.styles(face).numpy()
@@ -196,8 +211,7 @@ def test_a_painted_hole_is_repaired_as_pytorch_does_it(site, built, about, tmp_p
     assert np.array_equal(found["after"][~inside], found["before"][~inside])
     assert (found["after"][..., 3] == 255).all()
     repaired, regions, styles = by_torch(built, found)
-    error = np.square(found["after"][inside][:, :3] - repaired[inside]).mean()
-    psnr = 10 * np.log10(255**2 / max(error, 1e-9))
+    psnr = decibels(found, repaired)
     agree = (found["regions"] == regions).mean()
     assert agree > 0.995
     assert psnr > 40, f"{psnr:.1f} dB"
@@ -481,12 +495,104 @@ def test_a_file_that_is_no_picture_is_refused(tab):
     assert part(tab, "paint").is_visible()
 
 
+# --- another photograph of the same person --------------------------------------------------------------------------
+
+LIKENED = """() => { window.likened = null; document.getElementById("repair").addEventListener("likened",
+    ({detail}) => { window.likened = detail ? detail.frame : "nothing"; }, {once: true}); }"""
+
+
+def lend(tab, picture: np.ndarray | bytes):
+    """Give the page another photograph of the person; where it then says that the face is, or "nothing"."""
+    tab.evaluate(LIKENED)
+    content = picture if isinstance(picture, bytes) else picture_file(picture)
+    file = {"name": "other.png", "mimeType": "image/png", "buffer": content}
+    part(tab, "like").set_input_files(file, timeout=120_000)
+    ended = time.monotonic() + 240
+    while not (found := tab.evaluate("window.likened")):
+        assert time.monotonic() < ended, "nothing came of the other photograph"
+        tab.wait_for_timeout(200)
+    return found
+
+
+def portrait(mirrored: bool = False) -> np.ndarray:
+    photo = data.astronaut()[:260, 80:340]
+    return (photo[:, ::-1] if mirrored else photo).copy()
+
+
+def test_another_photograph_of_the_person_lends_as_the_library_lends_and_can_be_taken_back(site, tab, built, about):
+    size, other = about["size"], portrait(mirrored=True)
+    paint(tab, (0.27, 0.47), (0.73, 0.47))  # over both eyes
+    alone = repair(tab, size)
+    assert alone["lent"] is None
+    (box, *_) = find_faces(other, np.zeros(other.shape[:2], bool))
+    frame, found = Frame.around(box), lend(tab, other)
+    assert np.hypot(found["x"] - frame.x, found["y"] - frame.y) < 0.05 * frame.side
+    assert "Its face was found" in part(tab, "likeness").text_content()
+    assert part(tab, "liked").is_visible()
+    with_it = repair(tab, size)
+    done = library(built).repair(alone["before"][..., :3].copy(), alone["hole"], boxes="whole", like=other)
+    psnr = decibels(with_it, done.pixels)
+    assert psnr > 40, f"{psnr:.1f} dB"
+    np.testing.assert_allclose(with_it["lent"], done.faces[0].lent, atol=0.02)
+    eyes = with_it["lent"][REGIONS.index("eyes")]
+    assert eyes > 0.5
+    for place in ("likeness", "scale"):
+        assert f"lends styles: eyes ({100 * eyes:.0f}%)" in part(tab, place).text_content()
+    # It changes the hole alone, and more than the page and the library differ.
+    inside = alone["hole"] == 1
+    assert np.array_equal(with_it["after"][~inside], alone["after"][~inside])
+    difference = decibels(with_it, alone["after"][..., :3])
+    assert difference < psnr
+    print(f"page and library {psnr:.1f} dB, with and without {difference:.1f} dB, eyes lent {eyes:.2f}")
+    # Taken back, by key, it leaves nothing behind.
+    part(tab, "unlike").focus()
+    part(tab, "unlike").press("Enter")
+    assert not part(tab, "liked").is_visible()
+    assert not part(tab, "unlike").is_visible()
+    assert part(tab, "like").evaluate("e => e === document.activeElement")
+    assert "made without it" in part(tab, "likeness").text_content()
+    again = repair(tab, size)
+    assert again["lent"] is None
+    assert np.array_equal(again["after"], alone["after"])
+    assert again["styles"] == alone["styles"]
+    assert all(url.startswith(site.address) for url in tab.asked)
+
+
+def test_where_enough_is_left_the_page_says_that_nothing_is_lent(tab, about):
+    paint(tab, (0.5, 0.9))
+    alone = repair(tab, about["size"])
+    lend(tab, portrait())
+    with_it = repair(tab, about["size"])
+    assert not any(with_it["lent"])
+    assert np.array_equal(with_it["after"], alone["after"])
+    assert "lends nothing: enough is left" in part(tab, "likeness").text_content()
+
+
+@pytest.mark.parametrize(
+    ("picture", "why"),
+    [
+        (np.full((200, 200, 3), 120, np.uint8), "No face was found in it"),
+        (np.hstack([portrait(), portrait(mirrored=True)]), "2 faces were found in it"),
+        (b"not a picture", "cannot read that file"),
+    ],
+    ids=["none", "two", "no picture"],
+)
+def test_a_photograph_that_shows_not_one_face_is_refused(tab, picture, why):
+    assert lend(tab, picture) == "nothing"
+    said = part(tab, "likeness")
+    assert why in said.text_content()
+    assert "fr-error" in said.get_attribute("class")
+    assert not part(tab, "liked").is_visible()
+    assert part(tab, "go").is_enabled()
+
+
 # --- for everyone ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_telephone(site, about, scheme):
     tab = opened(site, viewport=PHONE, scheme=scheme)
+    lend(tab, portrait())
     paint(tab, (0.5, 0.5))
     repair(tab, about["size"])
     assert tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

@@ -59,6 +59,11 @@ const TEMPLATE = `
 </fieldset>
 <fieldset>
   <legend>3. Repair</legend>
+  <div class="fr-row" data-part="other">
+    <label class="fr-button"><span data-part="choose"></span> <input type="file" accept="image/*" data-part="like"></label>
+    <canvas class="fr-other" data-part="liked" role="img" aria-label="The face of the other photograph" hidden></canvas>
+    <button type="button" data-part="unlike" hidden>Remove</button></div>
+  <p role="status" aria-live="polite" class="fr-note" data-part="likeness"></p>
   <p class="fr-row"><button type="button" class="fr-main" data-part="go">Repair</button>
     <span data-part="cost"></span></p>
   <progress data-part="progress" aria-label="Loading" hidden></progress>
@@ -98,7 +103,9 @@ let strokes = []; // holes before each stroke, for undo
 let cursor; // {x, y} of the brush in pixels of the picture
 let pen = null; // hole before the stroke that is being drawn, if one is
 let own = null; // a picture of the reader's: {whole, levels, x, y, zoom, turn}, x and y in pixels of the file
+let other = null; // the face of another photograph of the person, as the networks see it: {image, gone, shown, frame}
 let sent = null; // the whole picture that the worker holds
+let told = null; // the other photograph that the worker has read
 let framing = false;
 let worker = null;
 let loaded = {}; // what the worker has: "finder", "networks"
@@ -109,9 +116,13 @@ function canvasOf(width, height = width) {
   return Object.assign(document.createElement("canvas"), { width, height });
 }
 
-function say(text, isError = false) {
-  $.status.textContent = text;
-  $.status.classList.toggle("fr-error", isError);
+function say(text, isError = false, where = $.status) {
+  where.textContent = text;
+  where.classList.toggle("fr-error", isError);
+}
+
+function note(text, isError = false) {
+  say(text, isError, $.likeness);
 }
 
 // --- the picture ----------------------------------------------------------------------------------------------------
@@ -144,14 +155,11 @@ function press(chosen) {
   for (const button of $.faces.children) button.setAttribute("aria-pressed", String(button === chosen));
 }
 
-async function takeFile(file) {
-  if (!file) return;
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
-  } catch {
-    return say("This browser cannot read that file as a picture. Choose a PNG, JPEG or WebP.", true);
-  }
+/** A file as a photograph: all of its pixels, and what can be drawn of it. */
+async function photoOf(file) {
+  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => {
+    throw new Error("This browser cannot read that file as a picture. Choose a PNG, JPEG or WebP.");
+  });
   const { width, height } = bitmap;
   const [whole, levels] = [pixelsOf(bitmap), [canvasOf(...within(bitmap, 2048))]];
   const first = levels[0].getContext("2d");
@@ -166,10 +174,32 @@ async function takeFile(file) {
     context.drawImage(last, 0, 0, half.width, half.height);
     levels.push(half);
   }
-  own = { whole, width, height, levels, x: width / 2, y: height / 2, zoom: 1, turn: 0 };
+  return { whole, width, height, levels };
+}
+
+async function takeFile(file) {
+  if (!file) return;
+  try {
+    const photo = await photoOf(file);
+    own = { ...photo, x: photo.width / 2, y: photo.height / 2, zoom: 1, turn: 0 };
+  } catch (error) {
+    return say(error.message, true);
+  }
   press(null);
   frame();
   await find();
+}
+
+/** What the detector finds in a photograph shrunk to so many pixels, and how many of its pixels one of these is. */
+async function facesIn(photo, tell = say) {
+  await load("finder", { finder: about.finder.file }, about.finder.bytes, tell);
+  const [w, h] = within(photo, SMALL);
+  const context = canvasOf(w, h).getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  const level = photo.levels.findLast((one) => one.width >= w) ?? photo.levels[0];
+  context.drawImage(level, 0, 0, w, h);
+  const { found } = await ask({ find: context.getImageData(0, 0, w, h) });
+  return { found, scale: photo.width / w };
 }
 
 /** Width and height of a picture, shrunk until neither is more than so many pixels. */
@@ -199,20 +229,14 @@ async function find() {
   if (busy) return;
   busy = true;
   layout();
+  own.looked = true;
   const { width, height } = own;
   const asIs = { x: own.x, y: own.y, zoom: own.zoom, turn: own.turn };
   const yours = `Your picture, ${width} x ${height} pixels.`;
   try {
-    await load("finder", { finder: about.finder.file }, about.finder.bytes);
-    const [w, h] = within(own, SMALL);
-    const context = canvasOf(w, h).getContext("2d", { willReadFrequently: true });
-    context.imageSmoothingQuality = "high";
-    const level = own.levels.findLast((one) => one.width >= w) ?? own.levels[0];
-    context.drawImage(level, 0, 0, w, h);
-    const { found } = await ask({ find: context.getImageData(0, 0, w, h) });
+    const { found: [found = null], scale } = await facesIn(own);
     if (own === mine && framing) {
       const moved = Object.keys(asIs).some((name) => own[name] !== asIs[name]);
-      const scale = width / w;
       if (found && !moved) {
         const side = found.side * scale;
         aim({ zoom: Math.min(width, height) / side, x: found.x * scale, y: found.y * scale, turn: -found.tilt });
@@ -229,10 +253,72 @@ async function find() {
     if (own === mine && framing)
       say(`${yours} Bring the face into the frame, then use this part. (Nothing looks for it: ${error.message}.)`);
   }
+  await rest();
+}
+
+/** Be free for what is asked next; a picture that came meanwhile is looked at. */
+async function rest() {
   $.progress.hidden = true;
   busy = false;
   layout();
-  if (own && own !== mine && framing) await find(); // another picture has come meanwhile
+  if (own && framing && !own.looked) await find();
+}
+
+/** Take another photograph of the person; its styles are read before the next repair. */
+async function takeOther(file) {
+  if (!file) return;
+  if (busy) return note("Wait until this page is done, then choose it again.", true);
+  busy = true;
+  leaveOther();
+  layout();
+  try {
+    other = await faceOf(await photoOf(file));
+    note("Its face was found. Press Repair: where little is left of a region, its style then comes from there.");
+  } catch (error) {
+    note(error.message, true);
+  }
+  presentOther();
+  ROOT.dispatchEvent(new CustomEvent("likened", { detail: other }));
+  await rest();
+}
+
+/** The one face of a photograph, as the networks see it. */
+async function faceOf(photo) {
+  const { found, scale } = await facesIn(photo, note).catch((error) => {
+    forget();
+    const problem = `Its face could not be looked for: ${error.message}. Check the connection and choose it again.`;
+    throw new Error(problem, { cause: error });
+  });
+  const sure = found.filter(({ score }) => score >= about.finder.sure);
+  if (sure.length !== 1) {
+    const seen = sure.length ? `${sure.length} faces were` : "No face was";
+    const remedy = "Choose a photograph that shows the face of the same person, and no other.";
+    throw new Error(`${seen} found in it, so it is not used. ${remedy}`);
+  }
+  const [{ x, y, side, tilt }] = sure;
+  const frame = { x: scale * x, y: scale * y, side: scale * side, tilt };
+  const { seen } = await ask({ see: { picture: photo.whole, frame, size } });
+  return { ...seen, frame };
+}
+
+function leaveOther() {
+  other = null;
+  presentOther();
+  note("Optional: where little is left of a region, its style is taken from there. It stays in this browser, too.");
+}
+
+function presentOther() {
+  if (other) show($.liked, new ImageData(other.shown, size));
+  $.liked.hidden = $.unlike.hidden = !other;
+  $.choose.textContent = other ? "Choose another" : "Another photograph of this person";
+}
+
+/** How far the other photograph lends, in words. */
+function lentIn({ lent }) {
+  const parts = about.columns.flatMap((name, i) => (lent[i] > 0 ? [`${name} (${percent(lent[i])})`] : []));
+  return parts.length
+    ? `The other photograph lends styles: ${parts.join(", ")}.`
+    : "The other photograph lends nothing: enough is left of each region that it shows.";
 }
 
 function frame() {
@@ -368,6 +454,7 @@ function draw() {
   $.frame.hidden = !framing;
   $.task.textContent = framing ? "2. Bring the face into the frame" : "2. Paint the hole";
   $.go.disabled = framing || busy;
+  $.unlike.disabled = busy;
   $.stage.setAttribute("aria-label", framing ? "Your picture: arrow keys move it, plus and minus scale it" : "Face to paint on");
   if (framing) {
     context.drawImage(part(VIEW).canvas, 0, 0);
@@ -430,7 +517,7 @@ function ask(question, progressed) {
 }
 
 /** Have the worker load networks, once, with what runs them. */
-async function load(what, networks, bytes) {
+async function load(what, networks, bytes, tell = say) {
   if (loaded[what]) return;
   const all = bytes + (Object.keys(loaded).length ? 0 : about.sizes.wasm);
   worker ??= new Worker(new URL("repair_worker.js", STATIC), { type: "module" });
@@ -440,12 +527,12 @@ async function load(what, networks, bytes) {
   const address = (path) => new URL(path, FILES).href;
   const files = Object.fromEntries(Object.entries(networks).map(([name, path]) => [name, address(path)]));
   const named = what === "finder" ? "what looks for the face" : "the networks and what runs them";
-  say(`Loading ${named}, ${megabytes(all)} ...`);
+  tell(`Loading ${named}, ${megabytes(all)} ...`);
   const question = { runtime: address(about.runtime), wasm: address(about.files.wasm), networks: files };
   await ask({ load: question }, (come) => {
     $.progress.value = come;
     $.progress.setAttribute("aria-valuetext", `${megabytes(come)} of ${megabytes(all)}`);
-    if (come >= all) say("Loaded. Getting ready ...");
+    if (come >= all) tell("Loaded. Getting ready ...");
   });
   loaded[what] = true;
 }
@@ -453,7 +540,7 @@ async function load(what, networks, bytes) {
 /** Begin again after something went wrong. */
 function forget() {
   worker?.terminate();
-  [worker, loaded, sent] = [null, {}, null];
+  [worker, loaded, sent, told] = [null, {}, null, null];
 }
 
 async function repair() {
@@ -468,6 +555,11 @@ async function repair() {
     await load("networks", { parser, generator }, about.sizes.parser + about.sizes.generator);
     $.cost.textContent = "";
     $.progress.hidden = true;
+    if (told !== other) {
+      if (other) say("Reading the other photograph ...");
+      await ask({ like: other });
+      told = other;
+    }
     say("Repairing ...");
     if (sent !== whole) {
       const { data, width, height } = whole;
@@ -483,14 +575,13 @@ async function repair() {
       `Repaired in ${(seconds.parser + seconds.generator).toFixed(1)} seconds: ${seconds.parser.toFixed(1)} for the ` +
         `regions, ${seconds.generator.toFixed(1)} for the picture.`,
     );
+    if (shown.lent) note(lentIn(shown));
     ROOT.dispatchEvent(new CustomEvent("repaired", { detail: shown }));
   } catch (error) {
     forget();
     say(`That did not work: ${error.message}. Check the connection and press Repair again.`, true);
   }
-  $.progress.hidden = true;
-  busy = false;
-  layout();
+  await rest();
 }
 
 function present() {
@@ -552,7 +643,7 @@ function presentStyles() {
   $.scale.textContent =
     `Style matrix: ${map.height} numbers for each region, read from what is known of it; the last column is the ` +
     `whole face. Orange is positive, violet negative, the deepest colour is ${limit.toPrecision(2)}. ` +
-    `A region that is not seen has a white column.`;
+    `A region that is not seen has a white column.${shown.lent ? ` ${lentIn(shown)}` : ""}`;
   $.styles.setAttribute(
     "aria-label",
     `Heat map of the style matrix: ${map.height} rows, columns ${about.columns.join(", ")}.`,
@@ -572,8 +663,7 @@ async function download() {
   } catch (error) {
     say(`The file could not be written: ${error.message}.`, true);
   }
-  busy = false;
-  layout();
+  await rest();
 }
 
 // --- hands and keys -------------------------------------------------------------------------------------------------
@@ -697,9 +787,20 @@ function listen() {
     $.file.value = ""; // the same file can be chosen again
   });
   ROOT.addEventListener("dragover", (event) => event.preventDefault());
+  $.like.addEventListener("change", () => {
+    takeOther($.like.files[0]);
+    $.like.value = "";
+  });
+  $.unlike.addEventListener("click", () => {
+    leaveOther();
+    note("Removed. The next repair is made without it.");
+    $.like.focus(); // the button that had it is gone
+  });
   ROOT.addEventListener("drop", (event) => {
     event.preventDefault();
-    takeFile(event.dataTransfer.files[0]);
+    const [file] = event.dataTransfer.files;
+    if ($.other.contains(event.target)) takeOther(file);
+    else takeFile(file);
   });
   document.addEventListener("paste", (event) => {
     const file = [...event.clipboardData.files].find(({ type }) => type.startsWith("image/"));
@@ -732,6 +833,7 @@ async function start() {
     button.addEventListener("click", () => takeDrawn(button));
     $.faces.append(button);
   }
+  leaveOther();
   await takeDrawn($.faces.firstElementChild);
   listen();
   ROOT.dataset.state = "ready";

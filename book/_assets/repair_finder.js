@@ -166,13 +166,13 @@ async function closely(run, picture, turn) {
   return apart(sights);
 }
 
-/** The surest face of a picture, at any angle, as a frame; null if there is none.
+/** The faces of a picture, at any angle, as frames with how sure each is; the surest first.
  * @param run gives, for a picture as planes, the likelihood of a face at each place, its size, offset and landmarks. */
-export async function findFace(run, picture) {
+export async function findFaces(run, picture) {
   let best = await closely(run, picture, 0);
   for (let turn = 1; turn < 4 && !(best.length && best[0].score >= SURE); turn++) {
     const other = await closely(run, picture, turn);
     if (other.length && other[0].score >= MARGIN + (best.length ? best[0].score : 0)) best = other;
   }
-  return best.length && best[0].score >= ENOUGH ? { ...frameOf(best[0]), score: best[0].score } : null;
+  return best.filter(({ score }) => score >= ENOUGH).map((sight) => ({ ...frameOf(sight), score: sight.score }));
 }

@@ -1,13 +1,14 @@
 // Runs the networks of the page "Repair in this page", beside the page's own thread so that the page stays usable, and
 // holds the picture at its full size.
-// Messages in: {load: {runtime, wasm, networks: {name: address}}}, {picture}, {find: picture}, {repair: {grid, side,
-// frame, size, view}}, {save: true}. Each is answered by one message; {progress: bytes so far} may come before it, and
-// {failed: text} in its place.
+// Messages in: {load: {runtime, wasm, networks: {name: address}}}, {picture}, {find: picture}, {see: {picture, frame,
+// size}}, {like: another photograph of the person, as seen, or null}, {repair: {grid, side, frame, size, view}}, {save:
+// true}. Each is answered by one message; {progress: bytes so far} may come before it, and {failed: text} in its place.
 
-import { findFace, planesOf } from "./repair_finder.js";
+import { findFaces, planesOf } from "./repair_finder.js";
 import { cut, holeOf, laidIn, membrane, pngOf } from "./repair_picture.js";
 
 let ort, picture, repaired;
+let lent = null; // of another photograph of the person: its style matrix, and the regions that it shows
 const networks = {};
 
 /** One file, unpacked if it is packed (a server may have done so already), with its bytes told as they come. */
@@ -51,14 +52,12 @@ async function find(small) {
     const [heat, size, offset, marks] = outputNames.map((name) => found[name].data);
     return { heat, size, offset, marks };
   };
-  return { found: await findFace(run, planesOf(small)) };
+  return { found: await findFaces(run, planesOf(small)) };
 }
 
-/** The networks' picture of what a frame shows, laid into the hole at full size; with what the page shows of it. */
-async function repair({ grid, side, frame, size, view }) {
-  const hole = holeOf(picture, frame, grid, side);
-  if (!hole) throw new Error("the hole lies outside of the picture");
-  const { colours, gone, clear } = cut(picture, frame, size, hole);
+/** What the networks see of a picture: colours, the same as planes in [-1, 1], zero in the hole, and the hole. */
+function seen(of, frame, size, hole = null) {
+  const { colours, gone, clear } = cut(of, frame, size, hole);
   if (gone.some((hidden, i) => !hidden && clear[i])) {
     // Colour under full transparency is nobody's: what is around it is carried in.
     const known = Uint8Array.from(gone, (hidden, i) => (hidden || clear[i] ? 0 : 1));
@@ -69,14 +68,48 @@ async function repair({ grid, side, frame, size, view }) {
   const image = new Float32Array(3 * plane);
   for (let i = 0; i < plane; i++)
     for (let c = 0; c < 3; c++) image[c * plane + i] = gone[i] ? 0 : colours[4 * i + c] / 127.5 - 1;
-  const feeds = {
+  return { colours, image, gone };
+}
+
+function feedsOf({ image, gone }) {
+  const size = Math.sqrt(gone.length);
+  return {
     image: new ort.Tensor("float32", image, [1, 3, size, size]),
     hole: new ort.Tensor("float32", Float32Array.from(gone), [1, 1, size, size]),
   };
+}
+
+/** What the generator is told where there is no other photograph. */
+function nobody() {
+  const zeros = ["reference", "lends"].map((name) => {
+    const { shape } = networks.generator.inputMetadata.find((input) => input.name === name);
+    return [name, new ort.Tensor("float32", new Float32Array(shape.reduce((a, b) => a * b)), shape)];
+  });
+  return Object.fromEntries(zeros);
+}
+
+/** Read another photograph of the person. */
+async function like(other) {
+  lent = null;
+  if (!other) return;
+  const feeds = feedsOf(other);
+  const { regions } = await networks.parser.run(feeds);
+  const none = nobody();
+  const { styles } = await networks.generator.run({ ...feeds, regions, ...none });
+  const shown = none.lends.data.map((_, region) => Number(regions.data.includes(region + 1)));
+  lent = { reference: styles, lends: new ort.Tensor("float32", shown, none.lends.dims) };
+}
+
+/** The networks' picture of what a frame shows, laid into the hole at full size; with what the page shows of it. */
+async function repair({ grid, side, frame, size, view }) {
+  const hole = holeOf(picture, frame, grid, side);
+  if (!hole) throw new Error("the hole lies outside of the picture");
+  const { image, gone } = seen(picture, frame, size, hole);
+  const feeds = feedsOf({ image, gone });
   const began = performance.now();
   const { regions } = await networks.parser.run(feeds);
   const parsed = performance.now();
-  const { painted: out, styles } = await networks.generator.run({ ...feeds, regions });
+  const { painted: out, styles, lent: shares } = await networks.generator.run({ ...feeds, regions, ...(lent ?? nobody()) });
   const ended = performance.now();
   const painted = out.data.map((value) => Math.min(255, Math.max(0, Math.round((value + 1) * 127.5))));
   repaired = laidIn(picture, frame, hole, painted, size);
@@ -86,17 +119,26 @@ async function repair({ grid, side, frame, size, view }) {
     repaired: {
       view, before: shown(picture), rgba: shown(repaired), hole: cut(picture, frame, view, hole).gone,
       regions: regions.data, gone, styles: styles.data, columns: styles.dims[2], seconds,
+      lent: lent && shares.data,
     },
   };
 }
 
-async function answer({ load: files, picture: given, find: small, repair: question }) {
+async function answer({ load: files, picture: given, find: small, see, like: other, repair: question }) {
   if (files) return load(files);
   if (given) {
     [picture, repaired] = [given, null];
     return { taken: true };
   }
   if (small) return find(small);
+  if (see) {
+    const { colours, image, gone } = seen(see.picture, see.frame, see.size);
+    return { seen: { image, gone, shown: Uint8ClampedArray.from(colours, Math.round) } };
+  }
+  if (other !== undefined) {
+    await like(other);
+    return { read: true };
+  }
   if (question) return repair(question);
   return { saved: await pngOf(repaired) };
 }

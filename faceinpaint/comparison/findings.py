@@ -440,24 +440,20 @@ LENT = {"colour": "colour", "lpips": "LPIPS"}
 def another_photograph(record: LikeRecord) -> str:
     """Whether the styles of another photograph of the same person help, in sentences and a table for each weights.
 
-    A change counts if its 95% interval is on one side of zero. It helps if more than half of the figures become better
-    by the face's own picture and more than by a stranger's, since what that does too is not the person's.
+    A change counts if its 95% interval is on one side of zero. The verdict is that of
+    :func:`worth_of_another_photograph`.
     """
-    said, helped, hardly = [], [], False
+    said = []
     for name, lender in record.weights.items():
-        (strange, _), (own, _) = (found := {r: _counted(lender, r) for r in REFERENCES}).values()
-        total = sum(len(LENT) for of in lender.regions.values() if "all" in of)
         strangers, its_own = (
-            f"improves {better or 'none'} and worsens {worse or 'none'}" for better, worse in _told(found)
+            f"improves {better or 'none'} and worsens {worse or 'none'}"
+            for better, worse in _told({r: _counted(lender, r) for r in REFERENCES})
         )
         said.append(
-            f"With {_weights(name, lender)}, of {total} figures the picture of the face itself, mirrored, {its_own}; "
-            f"that of a stranger {strangers}."
+            f"With {_weights(name, lender)}, of {_figures(lender)} figures the picture of the face itself, mirrored, "
+            f"{its_own}; that of a stranger {strangers}."
         )
-        hardly = hardly or bool(own)
-        if len(own) > max(total / 2, len(strange)):
-            helped.append(_weights(name, lender))
-    verdict = f"helps with {' and with '.join(helped)}" if helped else "hardly helps" if hardly else "does not help"
+    verdict = worth_of_another_photograph(record)
     whole = "; ".join(
         f"{_plain(lender.whole['psnr'], 2)} dB in the hole and LPIPS {_plain(lender.whole['lpips'], 4)} with "
         f"{_weights(name, lender)}"
@@ -468,6 +464,26 @@ def another_photograph(record: LikeRecord) -> str:
     for name, lender in record.weights.items():
         lines += ["", f"With {_weights(name, lender)}:", "", *_lent_table(lender)]
     return "\n".join(lines)
+
+
+def worth_of_another_photograph(record: LikeRecord) -> str:
+    """What such a photograph does: "helps with ...", "hardly helps" or "does not help".
+
+    It helps if more than half of the figures become better by the face's own picture and more than by a stranger's,
+    since what that does too is not the person's.
+    """
+    helped, hardly = [], False
+    for name, lender in record.weights.items():
+        strange, own = (_counted(lender, r)[0] for r in REFERENCES)
+        hardly = hardly or bool(own)
+        if len(own) > max(_figures(lender) / 2, len(strange)):
+            helped.append(_weights(name, lender))
+    return f"helps with {' and with '.join(helped)}" if helped else "hardly helps" if hardly else "does not help"
+
+
+def _figures(lender: Lender) -> int:
+    """How many figures of all pairs there are."""
+    return sum(len(LENT) for of in lender.regions.values() if "all" in of)
 
 
 def _weights(name: str, lender: Lender) -> str:

@@ -167,6 +167,21 @@ class Reference(NamedTuple):
     share: Tensor
 
 
+class Lent(NamedTuple):
+    """What a :class:`Reference` lends, once it has been read; the network need not be shown it again.
+
+    Attributes:
+        styles: its style matrix (B, 256, n + 1).
+        share: (B, n), how far the style of each region comes from there, 0 to 1.
+
+    >>> Lent(torch.zeros(1, 256, 9), torch.zeros(1, 8)).styles.shape
+    torch.Size([1, 256, 9])
+    """
+
+    styles: Tensor
+    share: Tensor
+
+
 LITTLE, MUCH = 0.1, 0.5
 """Shares of a region's pixels that are known: up to the one its style comes from a reference, from the other on it is
 its own, and mixed in proportion between them."""
@@ -543,14 +558,20 @@ class FacialStyle(nn.Module):
         """The map as the modules read it: where pixels outside all regions form one of their own, it is the last."""
         return torch.where(regions == 0, self.n + 1, regions) if self.other == "own" else regions
 
-    def _lent(self, matrix: Tensor, reference: Reference) -> Tensor:
-        """A style matrix with the columns of the regions, as far as they are lent, from a reference."""
-        lent = self.styles(reference.image, torch.zeros_like(reference.image[:, :1]), reference.regions)
+    def read(self, reference: Reference) -> Lent:
+        """What a reference lends: a region that it does not show, nothing."""
+        whole = torch.zeros_like(reference.image[:, :1])
         shown = region_sizes(reference.regions, self.n) > 0
-        share = F.pad(reference.share * shown, (0, matrix.shape[2] - self.n))
-        return torch.lerp(matrix, lent, share[:, None].to(matrix.dtype))
+        return Lent(self.styles(reference.image, whole, reference.regions), reference.share * shown)
 
-    def forward(self, image: Tensor, hole: Tensor, regions: Tensor, reference: Reference | None = None) -> Output:
+    def borrowed(self, matrix: Tensor, lent: Lent) -> Tensor:
+        """A style matrix with the columns of the regions, as far as they are lent, from elsewhere."""
+        share = F.pad(lent.share, (0, matrix.shape[2] - self.n))
+        return torch.lerp(matrix, lent.styles, share[:, None].to(matrix.dtype))
+
+    def forward(
+        self, image: Tensor, hole: Tensor, regions: Tensor, reference: Reference | Lent | None = None
+    ) -> Output:
         """Repair a face.
 
         Args:
@@ -558,7 +579,7 @@ class FacialStyle(nn.Module):
                 32); what lies under the hole is blanked first, unless it is a start.
             hole: hole mask (B, 1, H, W), 1 = hole.
             regions: parsing map (B, H, W), 0 = other, 1..n. The patent takes it from the undamaged photograph.
-            reference: lends styles; None leaves every region its own.
+            reference: lends styles, or what it lends (:meth:`read`); None leaves every region its own.
 
         Returns:
             the repaired face, raw; see :func:`faceinpaint.models.composite`.
@@ -573,7 +594,7 @@ class FacialStyle(nn.Module):
         if self.style is not None or reference is not None:
             matrix = self.styles(damaged_face, hole, regions)
             if reference is not None:
-                matrix = self._lent(matrix, reference)
+                matrix = self.borrowed(matrix, reference if isinstance(reference, Lent) else self.read(reference))
             regions = self._numbered(regions)
             damaged = damaged_regions(regions, hole, matrix.shape[2] - 1)
             skips = [repair(s, matrix, regions, hole, damaged) for repair, s in zip(self.repair, skips, strict=True)]

@@ -18,11 +18,11 @@ from faceinpaint import __version__
 from faceinpaint.errors import ConfigError
 from faceinpaint.files import replacing
 from faceinpaint.models import composite
-from faceinpaint.models.facial_style import FacialStyle
+from faceinpaint.models.facial_style import STYLE_DIM, FacialStyle, Lent, lent_share
 from faceinpaint.models.start import Started, within
 from faceinpaint.regions import REGIONS
 from faceinpaint.repair.trained import halved, listed
-from faceinpaint.training.methods import METHODS, PARSER
+from faceinpaint.training.methods import PARSER
 from faceinpaint.training.run import Config, load_generator
 
 OPSET = 20
@@ -33,22 +33,27 @@ HALVED = 1024
 
 
 class _Repair(nn.Module):
-    """What the file of a generator computes: the repaired face, known pixels as they were; the style matrix; and the
-    face as it was painted, whose known pixels say how far off the colours are along the edge of the hole."""
+    """What the file of a generator computes: the repaired face, known pixels as they were; the style matrix that it
+    was repaired by; the face as it was painted, whose known pixels say how far off the colours are along the edge of
+    the hole; and how far each style was lent by another photograph."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
         self.generator = generator
 
-    def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(
+        self, image: Tensor, hole: Tensor, regions: Tensor | None = None, reference: Tensor | None = None,
+        lends: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
         network = within(self.generator)
         seen = self.generator.fill(image, hole) if isinstance(self.generator, Started) else image * (1 - hole)
-        painted = network(seen, hole, regions).image
-        repaired = composite(painted, image, hole)
-        if regions is None or not isinstance(network, FacialStyle):
-            return (repaired,)
+        if not isinstance(network, FacialStyle) or regions is None or reference is None or lends is None:
+            return (composite(network(seen, hole, regions).image, image, hole),)
+        lent = Lent(reference, lent_share(regions, hole, network.n) * lends)
+        painted = network(seen, hole, regions, lent).image
         # Asked for a second time; equal parts of a graph are computed once.
-        return repaired, network.styles(seen, hole, regions), painted
+        styles = network.borrowed(network.styles(seen, hole, regions), lent)
+        return composite(painted, image, hole), styles, painted, lent.share
 
 
 class _Parse(nn.Module):
@@ -66,10 +71,15 @@ def export_onnx(source: str | Path, out: str | Path, *, half: bool = False) -> d
     """Write a trained generator or parser as an ONNX file.
 
     Inputs, S the size that it was trained at: ``image`` (1, 3, S, S) float32 in [-1, 1], ``hole`` (1, 1, S, S) float32,
-    1 = hole, and for a generator that looks at a map ``regions`` (1, S, S) uint8. A generator gives ``repaired``
-    (1, 3, S, S), outside the hole equal to ``image``, and the method of the patent also ``styles``, the style matrix
-    (1, 256, n + 1), or n + 2 columns with ``other="own"``, and ``painted`` (1, 3, S, S), what it made of known pixels
-    too. A parser gives ``regions`` (1, S, S) uint8.
+    1 = hole. A generator gives ``repaired`` (1, 3, S, S), outside the hole equal to ``image``. A parser gives
+    ``regions`` (1, S, S) uint8.
+
+    The method of the patent takes three inputs more: ``regions``; and of another photograph of the same person
+    ``reference``, its style matrix (1, 256, n + 1), or n + 2 columns with ``other="own"``, and ``lends`` (1, n)
+    float32, 1 for each region that it shows. Zeros in both are no such photograph. It also gives ``styles``, the style
+    matrix that it repaired by; ``painted`` (1, 3, S, S), what it made of known pixels too; and ``lent`` (1, n), how far
+    each region's style came from the other photograph (:func:`faceinpaint.models.facial_style.lent_share`). The style
+    matrix of the other photograph is the file's own ``styles`` of it, where ``hole`` holds zeros.
 
     Args:
         source: ``generator.safetensors``, or the folder of a run that holds it.
@@ -133,9 +143,11 @@ def _wrapped(network: nn.Module, config: Config) -> tuple[nn.Module, dict[str, T
         wrapped, outputs = _Parse(network), ["regions"]
     else:
         wrapped, outputs = _Repair(network), ["repaired"]
-        if METHODS[config.method].uses_map:
+        if isinstance(styled := within(network), FacialStyle):
             inputs["regions"] = torch.zeros(1, size, size, dtype=torch.uint8)
-            outputs += ["styles", "painted"]
+            inputs["reference"] = torch.zeros(1, STYLE_DIM, styled.columns + 1)
+            inputs["lends"] = torch.zeros(1, styled.n)
+            outputs += ["styles", "painted", "lent"]
     return wrapped, inputs, outputs
 
 
