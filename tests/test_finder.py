@@ -64,6 +64,29 @@ def test_eyes_and_mouth_of_a_real_face_are_seen() -> None:
     assert np.abs(sight.points[3:, 1] - MOUTH).max() < 12
 
 
+@pytest.mark.parametrize(
+    ("upright", "quarters", "believed"),
+    [
+        (0.6, (0.8, 0.0, 0.0), 0),  # clearer, by less than the margin
+        (0.6, (0.86, 0.0, 0.0), 1),  # sure
+        (0.3, (0.0, 0.6, 0.0), 2),  # clearer by the margin
+        (0.86, (0.0, 0.99, 0.0), 0),  # it is sure as it lies
+        (0.5, (0.9, 0.86, 0.95), 3),  # the surest of the sure ones
+        (None, (0.2, 0.3, 0.0), 1),
+    ],
+)
+def test_a_face_in_a_turned_picture_must_be_sure_or_much_surer(
+    upright: float | None, quarters: tuple[float, ...], believed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seen(picture: np.ndarray, turn: int = 0) -> list[Sight]:
+        score = quarters[turn - 1] if turn else upright
+        return [] if score is None else [level(100 + turn, 100, 80, score)]
+
+    monkeypatch.setattr(finder, "look_closely", seen)
+    (found,) = finder.search(np.zeros((64, 64, 3)))
+    assert round(found.frame[0] - 100) == believed
+
+
 def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = tmp_path / "centerface.onnx"
     other.write_bytes(finder.FILE.read_bytes()[:-1] + b"\0")
@@ -86,17 +109,18 @@ def test_the_record_of_found_faces_counts_right_wrong_and_refused(
     face = merge_classes(toy_faces(1, 64, "test").labels[0], "regions")
     known, nothing = np.zeros((64, 64), bool), np.zeros((64, 64), np.uint8)
     seen = [
-        Seen(0, UP_TO_HALF, True, 0.9, face, known),
-        Seen(1, ABOVE, False, 0.9, face, known),
-        Seen(2, ABOVE, True, 0.9, nothing, known),  # the parser sees none
-        Seen(3, NONE, False, 0.0, face, known),  # the detector is not sure
-        Seen(4, NONE, False, 0.9, face, known),
+        Seen(0, UP_TO_HALF, True, 0.9, face, known, 0.0),
+        Seen(1, ABOVE, False, 0.9, face, known, -0.1),
+        Seen(2, ABOVE, True, 0.9, nothing, known, -0.1),  # the parser sees none
+        Seen(3, NONE, False, 0.0, face, known, 0.0),  # the detector is not sure
+        Seen(4, NONE, False, 0.9, face, known, 0.0),
+        Seen(6, ABOVE, True, 0.8, face, known, -0.9),  # the parser is not certain
     ]
-    groups = [UP_TO_HALF, ABOVE, ABOVE, NONE, NONE, NONE]
+    groups = [UP_TO_HALF, ABOVE, ABOVE, NONE, NONE, NONE, ABOVE]
     find_faces.keep(tmp_path / "seen.npz", groups, seen)
     counts = counted(*find_faces.kept(tmp_path / "seen.npz"))
     assert counts == {
-        ABOVE: {"right": 0, "wrong": 1, "refused": 1},
+        ABOVE: {"right": 0, "wrong": 1, "refused": 2},
         NONE: {"right": 0, "wrong": 1, "refused": 2},
         UP_TO_HALF: {"right": 1, "wrong": 0, "refused": 0},
     }
