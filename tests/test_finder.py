@@ -88,6 +88,15 @@ def test_a_face_in_a_turned_picture_must_be_surer_than_any_other_and_sure_enough
     assert [round(sight.frame[0] - 100) for sight in found] == ([] if believed is None else [believed])
 
 
+def test_the_page_believes_what_the_library_believes() -> None:
+    script = Path(__file__).resolve().parents[1] / "book" / "_assets" / "repair_finder.js"
+    text = script.read_text(encoding="utf-8")
+    assert f"const [SURE, TURNED] = [{finder.SURE}, {finder.TURNED}];" in text
+    assert "other[0].score >= Math.max(TURNED, best.length ? best[0].score : 0)" in text
+    for name in ("STEP", "LEAST", "LEAST_SIDE", "ZOOM", "STRAIGHT"):
+        assert f"const {name} = {getattr(finder, name)};" in text
+
+
 def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = tmp_path / "centerface.onnx"
     other.write_bytes(finder.FILE.read_bytes()[:-1] + b"\0")

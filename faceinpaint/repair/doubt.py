@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from faceinpaint.regions import REGIONS
-from faceinpaint.repair.finder import SURE
 
 SKIN, NOSE, EYES, BROWS, MOUTH = (REGIONS.index(name) + 1 for name in ("skin", "nose", "eyes", "brows", "mouth"))
 
@@ -29,9 +28,6 @@ LEAST_TWO, MORE_TWO, MOST, CERTAIN = 0.45, 0.5, 0.75, -0.3
 detector then; and how certain the parser must be, as the mean logarithm of a guessed region's likelihood. In a frame
 that lies right the hole is certain; in another what is guessed there fits badly to what is left. All were set on 100
 test faces and 200 pictures without any (`tools/find_faces.py`)."""
-
-HALF = 0.5
-"""Share of a face that must be left for its frame to stay where a sure detector sees it."""
 
 FEW = 0.02
 """Share of the frame that the hole must cover to tell it."""
@@ -56,23 +52,13 @@ def unsure(score: float, hole: np.ndarray, certainty: float | None = None) -> st
     >>> unsure(0.0, np.zeros((64, 64)))
     'the detector is not sure enough of it'
     """
-    left = left_of(hole)
+    left = float((_oval(len(hole)) & (hole == 0)).sum() / _oval(len(hole)).sum())
     needed = LEAST + MORE * left if certainty is None else min(LEAST_TWO + MORE_TWO * left, MOST)
     if score < needed:
         return "the detector is not sure enough of it"
-    if certainty is not None and score < SURE and certainty < CERTAIN:
+    if certainty is not None and certainty < CERTAIN:
         return "what is left of it does not tell where it lies"
     return None
-
-
-def left_of(hole: np.ndarray) -> float:
-    """Share of a framed face that is known.
-
-    >>> left_of(np.zeros((64, 64))), left_of(np.ones((64, 64)))
-    (1.0, 0.0)
-    """
-    oval = _oval(len(hole))
-    return float((oval & (hole == 0)).sum() / oval.sum())
 
 
 def certainty_of(likely: np.ndarray, hole: np.ndarray) -> float:
@@ -107,7 +93,7 @@ def doubt(regions: np.ndarray, hole: np.ndarray) -> str | None:
     size = len(regions)
     down, across = (np.mgrid[:size, :size] + 0.5) / size
     known, oval = hole == 0, _oval(size)
-    left = left_of(hole)
+    left = (oval & known).sum() / oval.sum()
     if left < LEFT:
         return f"{100 * left:.0f}% of it are left"
     face = np.isin(regions, (SKIN, NOSE, EYES, BROWS, MOUTH))

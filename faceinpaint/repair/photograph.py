@@ -27,7 +27,7 @@ from faceinpaint.pixels import from_bytes, to_bytes
 from faceinpaint.regions import merge_classes, n_regions, to_official
 from faceinpaint.repair import trained
 from faceinpaint.repair.colour import Line, line_of
-from faceinpaint.repair.doubt import FEW, HALF, certainty_of, doubt, left_of, unsure
+from faceinpaint.repair.doubt import FEW, certainty_of, doubt, unsure
 from faceinpaint.repair.finder import SURE, Sight
 from faceinpaint.repair.framing import Box, Frame, check_box, check_frame, owners, settled, sights_near
 from faceinpaint.repair.membrane import membrane
@@ -202,9 +202,8 @@ class Repairer:
     def settle(self, colours: np.ndarray, hole: np.ndarray, sight: Sight) -> tuple[Box, Guess]:
         """The box of a face that was seen, and what the parser makes of its frame.
 
-        Of a face of which much is missing the detector sees roughly where it lies: so if it is not sure, or less than
-        half is left, the box is moved to where the parser is most certain of what it guesses in the hole. Else it
-        stays, and the certainty is 0.
+        Of a face of which much is missing the detector sees roughly where it lies: if it is not sure, the box is moved
+        to where the parser is most certain of what it guesses in the hole. A sure one stays, and its certainty is 0.
 
         Args:
             colours: (H, W, 3) float32 0..255, zero in the hole. hole: (H, W) bool.
@@ -218,8 +217,7 @@ class Repairer:
         def guess(box: Box) -> Guess:
             return self.guess(colours, hole, Frame.around(box))
 
-        there = guess(box).hole
-        if there.mean() < FEW or (sight.score >= SURE and left_of(there) >= HALF):
+        if sight.score >= SURE or guess(box).hole.mean() < FEW:
             return box, guess(box)._replace(certainty=0.0)
         box = settled(box, lambda other: guess(other).certainty)
         return box, guess(box)
