@@ -7,7 +7,7 @@ import pytest
 
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.regions import merge_classes
-from faceinpaint.repair.doubt import MOUTH, SKIN, doubt, unsure
+from faceinpaint.repair.doubt import CERTAIN, FEW, MOUTH, SKIN, certainty_of, doubt, unsure
 
 NOTHING = np.zeros((64, 64), np.uint8)
 
@@ -47,3 +47,22 @@ def test_the_more_is_left_of_a_face_the_surer_must_the_detector_be() -> None:
     for score, hole, sure in ((0.9, NOTHING, True), (0.7, NOTHING, False), (0.7, half, True), (0.6, half, False)):
         assert (unsure(score, hole) is None) == sure
     assert unsure(0.3, NOTHING) == "the detector is not sure enough of it"
+
+
+def test_where_the_parser_is_certain_a_less_sure_face_is_enough_if_little_is_left() -> None:
+    half, most = NOTHING.copy(), NOTHING.copy()
+    half[:, 32:] = most[:, 24:] = 1
+    for score, hole, sure in ((0.6, most, True), (0.6, half, False), (0.74, half, True), (0.76, NOTHING, True)):
+        assert (unsure(score, hole, CERTAIN + 0.01) is None) == sure
+        assert unsure(score, hole, CERTAIN - 0.01) is not None
+    assert unsure(0.8, half, CERTAIN - 0.01) == "what is left of it does not tell where it lies"
+
+
+def test_the_certainty_is_that_of_the_hole_and_none_where_there_is_hardly_one() -> None:
+    hole, likely = NOTHING.copy(), np.full((64, 64), -0.01)
+    hole[10:20, 10:30] = 1
+    likely[10:20, 10:20], likely[10:20, 20:30] = -0.2, -0.4
+    assert certainty_of(likely, hole) == pytest.approx(-0.3)
+    hole[11:] = 0
+    assert hole.mean() < FEW
+    assert certainty_of(likely, hole) == -np.inf

@@ -64,6 +64,39 @@ def test_eyes_and_mouth_of_a_real_face_are_seen() -> None:
     assert np.abs(sight.points[3:, 1] - MOUTH).max() < 12
 
 
+@pytest.mark.parametrize(
+    ("upright", "quarters", "believed"),
+    [
+        (0.6, (0.74, 0.0, 0.0), 0),  # clearer, and not sure enough
+        (0.6, (0.76, 0.0, 0.0), 1),
+        (0.8, (0.0, 0.79, 0.0), 0),  # sure enough, and not surer
+        (0.86, (0.0, 0.99, 0.0), 0),  # it is sure as it lies
+        (0.5, (0.9, 0.86, 0.95), 3),  # the surest
+        (None, (0.0, 0.8, 0.3), 2),
+        (None, (0.7, 0.0, 0.0), None),
+    ],
+)
+def test_a_face_in_a_turned_picture_must_be_surer_than_any_other_and_sure_enough(
+    upright: float | None, quarters: tuple[float, ...], believed: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seen(picture: np.ndarray, turn: int = 0) -> list[Sight]:
+        score = quarters[turn - 1] if turn else upright
+        return [] if score is None else [level(100 + turn, 100, 80, score)]
+
+    monkeypatch.setattr(finder, "look_closely", seen)
+    found = finder.search(np.zeros((64, 64, 3)))
+    assert [round(sight.frame[0] - 100) for sight in found] == ([] if believed is None else [believed])
+
+
+def test_the_page_believes_what_the_library_believes() -> None:
+    script = Path(__file__).resolve().parents[1] / "book" / "_assets" / "repair_finder.js"
+    text = script.read_text(encoding="utf-8")
+    assert f"const [SURE, TURNED] = [{finder.SURE}, {finder.TURNED}];" in text
+    assert "other[0].score >= Math.max(TURNED, best.length ? best[0].score : 0)" in text
+    for name in ("STEP", "LEAST", "LEAST_SIDE", "ZOOM", "STRAIGHT"):
+        assert f"const {name} = {getattr(finder, name)};" in text
+
+
 def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = tmp_path / "centerface.onnx"
     other.write_bytes(finder.FILE.read_bytes()[:-1] + b"\0")
@@ -86,17 +119,18 @@ def test_the_record_of_found_faces_counts_right_wrong_and_refused(
     face = merge_classes(toy_faces(1, 64, "test").labels[0], "regions")
     known, nothing = np.zeros((64, 64), bool), np.zeros((64, 64), np.uint8)
     seen = [
-        Seen(0, UP_TO_HALF, True, 0.9, face, known),
-        Seen(1, ABOVE, False, 0.9, face, known),
-        Seen(2, ABOVE, True, 0.9, nothing, known),  # the parser sees none
-        Seen(3, NONE, False, 0.0, face, known),  # the detector is not sure
-        Seen(4, NONE, False, 0.9, face, known),
+        Seen(0, UP_TO_HALF, True, 0.9, face, known, 0.0),
+        Seen(1, ABOVE, False, 0.9, face, known, -0.1),
+        Seen(2, ABOVE, True, 0.9, nothing, known, -0.1),  # the parser sees none
+        Seen(3, NONE, False, 0.0, face, known, 0.0),  # the detector is not sure
+        Seen(4, NONE, False, 0.9, face, known, 0.0),
+        Seen(6, ABOVE, True, 0.8, face, known, -0.9),  # the parser is not certain
     ]
-    groups = [UP_TO_HALF, ABOVE, ABOVE, NONE, NONE, NONE]
+    groups = [UP_TO_HALF, ABOVE, ABOVE, NONE, NONE, NONE, ABOVE]
     find_faces.keep(tmp_path / "seen.npz", groups, seen)
     counts = counted(*find_faces.kept(tmp_path / "seen.npz"))
     assert counts == {
-        ABOVE: {"right": 0, "wrong": 1, "refused": 1},
+        ABOVE: {"right": 0, "wrong": 1, "refused": 2},
         NONE: {"right": 0, "wrong": 1, "refused": 2},
         UP_TO_HALF: {"right": 1, "wrong": 0, "refused": 0},
     }

@@ -12,7 +12,21 @@ from skimage import data
 from faceinpaint.data.toy import draw
 from faceinpaint.errors import ConfigError
 from faceinpaint.repair import framing
-from faceinpaint.repair.framing import BOX_CENTRE, BOX_SHARE, Box, Frame, check_frame, find_faces, owners, parse_box
+from faceinpaint.repair.framing import (
+    BOX_CENTRE,
+    BOX_SHARE,
+    FAR,
+    MOVES,
+    STEP,
+    WIDER,
+    Box,
+    Frame,
+    check_frame,
+    find_faces,
+    owners,
+    parse_box,
+    settled,
+)
 
 FACE = 93, 72, 92, 92
 """Where a reader sees the face of the portrait below."""
@@ -54,6 +68,32 @@ def test_a_tilted_frame_turns_the_face_upright() -> None:
     inside = frame.distance(rows, columns) < 0.95
     back = frame.put_back(frame.cut(turned.astype(np.float32)), where)
     assert np.abs(back - turned[where])[inside].mean() < 3
+
+
+def test_a_tilted_box_moves_along_its_own_sides() -> None:
+    box = Box(40, 50, 120, 100, 90).moved(0.5, 0.25, 2)
+    assert box.centre == pytest.approx((100 - 25, 100 + 60)), "its right is down, its down is left"
+    assert box[2:] == (240, 200, 90)
+
+
+def test_a_box_is_settled_where_it_is_judged_best_and_no_farther_than_it_may_go() -> None:
+    start, asked = Box(100, 100, 100, 100), []
+
+    def near(target: Box):
+        def judge(box: Box) -> float:
+            asked.append(box)
+            return (
+                -float(np.abs(np.subtract(box.centre, target.centre)).sum()) / 50 - abs(box.width - target.width) / 50
+            )
+
+        return judge
+
+    for target in (start, start.moved(STEP, -STEP, 1), start.moved(0, STEP, WIDER)):
+        assert settled(start, near(target)) == pytest.approx(target)
+    far = settled(start, near(start.moved(40 * STEP, 0, 1)))
+    assert far == pytest.approx(start.moved(MOVES * STEP, 0, 1))
+    assert len(asked) == len(set(asked[:7])) + len(asked[7:]), "no box is judged twice"
+    assert settled(start, lambda box: 0.9 * FAR * (box != start)) == start, "hardly better is not worth a step"
 
 
 def test_a_box_in_its_frame_lies_where_it_lies_in_celeba_hq() -> None:

@@ -23,8 +23,9 @@ from faceinpaint.models.parser import parse
 from faceinpaint.regions import REGIONS
 from faceinpaint.repair import photograph, trained
 from faceinpaint.repair.colour import line_of
-from faceinpaint.repair.framing import Box
-from faceinpaint.repair.photograph import Repairer, inpaint
+from faceinpaint.repair.finder import Sight
+from faceinpaint.repair.framing import STEP, Box, Frame
+from faceinpaint.repair.photograph import Guess, Repairer, inpaint
 from faceinpaint.training.run import load_generator, load_parser
 
 
@@ -167,6 +168,7 @@ def spots(*places: tuple[int, int], shape: tuple[int, int] = (260, 520)) -> np.n
 def believed(tool: Repairer, monkeypatch: pytest.MonkeyPatch) -> Repairer:
     """Untrained, the parser sees no face anywhere: here it has no opinion."""
     monkeypatch.setattr(photograph, "doubt", lambda regions, hole: None)
+    monkeypatch.setattr(photograph, "certainty_of", lambda likely, hole: 0.0)
     return tool
 
 
@@ -192,6 +194,34 @@ def test_a_face_that_the_parser_doubts_is_refused_with_the_reason_and_what_to_ty
         tool.repair(photo, hole)
     assert tool.repair(photo, hole, outside="classical").faces == ()
     assert len(tool.repair(photo, hole, boxes=[LEFT]).faces) == 1  # who gives a box is not asked
+
+
+def test_a_face_that_is_hardly_seen_is_framed_where_the_parser_is_most_certain(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool, hole = Repairer.load(runs / "ours"), np.zeros((200, 200), bool)
+    hole[60:140, 60:140] = True
+    colours = np.zeros((200, 200, 3), np.float32)
+    points = np.array([[-0.125, 0], [0.125, 0], [0, 0.13], [-0.1, 0.26], [0.1, 0.26]]) * 100 + (100, 90)
+    right = Box.of(Sight(0.6, points)).moved(STEP, 0, 1)
+
+    def certain(colours: np.ndarray, hole: np.ndarray, frame: Frame) -> Guess:
+        off = abs(frame.x - Frame.around(right).x) / 100
+        return Guess(np.zeros((16, 16), np.uint8), np.ones((16, 16), bool), -off)
+
+    monkeypatch.setattr(tool, "guess", certain)
+    for score, box, certainty in ((0.6, right, 0.0), (0.9, Box.of(Sight(0.9, points)), 0.0)):
+        found, guess = tool.settle(colours, hole, Sight(score, points))
+        assert found == pytest.approx(box)
+        assert guess.certainty == pytest.approx(certainty, abs=0.02)
+
+
+def test_a_face_of_which_the_parser_is_not_certain_is_refused(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = believed(Repairer.load(runs / "ours"), monkeypatch)
+    monkeypatch.setattr(photograph, "SURE", 1.0)  # no face is taken unasked
+    monkeypatch.setattr(photograph, "certainty_of", lambda likely, hole: -1.0)
+    with pytest.raises(DataError, match="might be one, but what is left of it does not tell where it lies"):
+        tool.repair(crowd(), spots((140, 100), (120, 110), (100, 120), (130, 130)))
 
 
 @pytest.mark.parametrize("name", ["ours", "gated"])

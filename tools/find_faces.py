@@ -34,7 +34,7 @@ from faceinpaint.files import write_json  # noqa: E402
 from faceinpaint.provenance import commit, versions  # noqa: E402
 from faceinpaint.repair import trained  # noqa: E402
 from faceinpaint.repair.doubt import doubt, unsure  # noqa: E402
-from faceinpaint.repair.framing import Box, Frame, sights_near  # noqa: E402
+from faceinpaint.repair.framing import Frame, sights_near  # noqa: E402
 from faceinpaint.repair.photograph import Repairer  # noqa: E402
 
 RECORD = ROOT / "data" / "results" / "find_faces.json"
@@ -56,13 +56,13 @@ FACELESS = ("brick", "chelsea", "coffee", "coins", "grass", "gravel", "hubble_de
 
 
 class Seen(NamedTuple):
-    """A frame that the detector gives, and what the parser makes of it.
+    """A frame that detector and parser give, and what the parser makes of it.
 
     Attributes:
         number: of the picture. group: :data:`UP_TO_HALF`, :data:`ABOVE` or :data:`NONE`.
         right: whether it is where the face is.
         score: how sure the detector is.
-        regions, hole: the parser's map and the hole, as :func:`faceinpaint.repair.doubt.doubt` takes them.
+        regions, hole, certainty: what the parser makes of it, :class:`faceinpaint.repair.photograph.Guess`.
     """
 
     number: int
@@ -71,6 +71,7 @@ class Seen(NamedTuple):
     score: float
     regions: np.ndarray
     hole: np.ndarray
+    certainty: float
 
 
 def pictures(
@@ -110,9 +111,9 @@ def look(
         groups.append(group)
         colours = np.where(mask[..., None], 0, photo).astype(np.float32)
         for sight in sights_near(colours.astype(np.uint8), mask):
-            frame = Frame.around(Box.of(sight))
-            right = true is not None and near(frame, true)
-            seen.append(Seen(number, group, right, sight.score, *tool.guess(colours, mask, frame)))
+            box, guess = tool.settle(colours, mask, sight)
+            right = true is not None and near(Frame.around(box), true)
+            seen.append(Seen(number, group, right, sight.score, *guess))
         print(f"\r{number + 1}", end="", file=sys.stderr, flush=True)
     return groups, seen
 
@@ -122,7 +123,7 @@ def counted(groups: list[str], seen: list[Seen]) -> dict[str, dict[str, int]]:
     counts = {group: {"right": 0, "wrong": 0, "refused": 0} for group in sorted(set(groups))}
     taken: dict[int, list[bool]] = {}
     for one in seen:
-        if unsure(one.score, one.hole) is None and doubt(one.regions, one.hole) is None:
+        if unsure(one.score, one.hole, one.certainty) is None and doubt(one.regions, one.hole) is None:
             taken.setdefault(one.number, []).append(one.right)
     for number, group in enumerate(groups):
         found = taken.get(number, [])
@@ -141,7 +142,7 @@ def kept(path: Path) -> tuple[list[str], list[Seen]]:
     """What :func:`keep` wrote."""
     with np.load(path, allow_pickle=False) as file:
         parts = zip(*(file[name] for name in Seen._fields), strict=True)
-        seen = [Seen(int(n), str(g), bool(r), float(s), regions, hole) for n, g, r, s, regions, hole in parts]
+        seen = [Seen(int(n), str(g), bool(r), float(s), *maps, float(c)) for n, g, r, s, *maps, c in parts]
         return [str(group) for group in file["groups"]], seen
 
 

@@ -6,7 +6,7 @@ const ENOUGH = 0.6;
 const LEAST_SIDE = 24;
 const ZOOM = 96;
 const STRAIGHT = 20;
-const [SURE, MARGIN] = [0.85, 0.05];
+const [SURE, TURNED] = [0.85, 0.75];
 const [ENLARGED, LOWERED] = [1.036, 0.008];
 
 /** Planes of floats, {planes: [r, g, b], width, height}. */
@@ -172,7 +172,7 @@ export async function findFaces(run, picture) {
   let best = await closely(run, picture, 0);
   for (let turn = 1; turn < 4 && !(best.length && best[0].score >= SURE); turn++) {
     const other = await closely(run, picture, turn);
-    if (other.length && other[0].score >= MARGIN + (best.length ? best[0].score : 0)) best = other;
+    if (other.length && other[0].score >= Math.max(TURNED, best.length ? best[0].score : 0)) best = other;
   }
   return best.filter(({ score }) => score >= ENOUGH).map((sight) => ({ ...frameOf(sight), score: sight.score }));
 }

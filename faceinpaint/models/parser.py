@@ -74,7 +74,6 @@ class FaceParser(nn.Module):
         return Output(self.score(x))
 
 
-@torch.no_grad()
 def parse(parser: nn.Module, image: Tensor, hole: Tensor) -> Tensor:
     """Most likely region of each pixel, (B, H, W) uint8, 0 = other.
 
@@ -85,4 +84,16 @@ def parse(parser: nn.Module, image: Tensor, hole: Tensor) -> Tensor:
     >>> parse(FaceParser(width=4), torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)).shape
     torch.Size([1, 32, 32])
     """
-    return parser(image, hole).image.argmax(1).to(torch.uint8)
+    return parse_surely(parser, image, hole)[0]
+
+
+@torch.no_grad()
+def parse_surely(parser: nn.Module, image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+    """What :func:`parse` gives, and the logarithm of how likely each pixel's region is, (B, H, W).
+
+    >>> regions, likely = parse_surely(FaceParser(width=4), torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32))
+    >>> regions.shape == likely.shape, bool((likely <= 0).all())
+    (True, True)
+    """
+    likely, regions = parser(image, hole).image.log_softmax(1).max(1)
+    return regions.to(torch.uint8), likely

@@ -21,9 +21,18 @@ PLACES = {EYES: (0.37, 0.58), NOSE: (0.42, 0.74), MOUTH: (0.62, 0.90)}
 
 LEAST, MORE = 0.64, 0.1
 """How sure the detector must be of a face of which nothing is left, and how much more of a whole one: a face that is
-all there is seen clearly. Set on 100 test faces and 200 pictures without any (`tools/find_faces.py`)."""
+all there is seen clearly."""
 
-LEFT = 0.05
+LEAST_TWO, MORE_TWO, MOST, CERTAIN = 0.45, 0.5, 0.75, -0.3
+"""The same where the parser says how certain it is of what it guesses in the hole; the most that is asked of the
+detector then; and how certain the parser must be, as the mean logarithm of a guessed region's likelihood. In a frame
+that lies right the hole is certain; in another what is guessed there fits badly to what is left. All were set on 100
+test faces and 200 pictures without any (`tools/find_faces.py`)."""
+
+FEW = 0.02
+"""Share of the frame that the hole must cover to tell it."""
+
+LEFT = 0.03
 """Share of the oval that must be known to tell anything."""
 
 SEEN, PLACED = 0.4, 0.5
@@ -33,17 +42,36 @@ ANY = 0.004
 """Share of the frame that a feature must cover to be judged."""
 
 
-def unsure(score: float, hole: np.ndarray) -> str | None:
+def unsure(score: float, hole: np.ndarray, certainty: float | None = None) -> str | None:
     """Why the detector is not sure enough of a face, in words; None if it is.
 
     Args:
         score: its likelihood. hole: as for :func:`doubt`.
+        certainty: what :func:`certainty_of` gives; None where it is not known.
 
     >>> unsure(0.0, np.zeros((64, 64)))
     'the detector is not sure enough of it'
     """
     left = float((_oval(len(hole)) & (hole == 0)).sum() / _oval(len(hole)).sum())
-    return None if score >= LEAST + MORE * left else "the detector is not sure enough of it"
+    needed = LEAST + MORE * left if certainty is None else min(LEAST_TWO + MORE_TWO * left, MOST)
+    if score < needed:
+        return "the detector is not sure enough of it"
+    if certainty is not None and certainty < CERTAIN:
+        return "what is left of it does not tell where it lies"
+    return None
+
+
+def certainty_of(likely: np.ndarray, hole: np.ndarray) -> float:
+    """How certain the parser is of the hole; minus infinity where hardly any hole lies in the frame.
+
+    Args:
+        likely: (S, S) logarithm of the likelihood of each pixel's region. hole: as for :func:`doubt`.
+
+    >>> certainty_of(np.full((64, 64), -0.5), np.ones((64, 64)))
+    -0.5
+    """
+    there = hole != 0
+    return float(likely[there].mean()) if there.mean() >= FEW else -np.inf
 
 
 def _oval(size: int) -> np.ndarray:

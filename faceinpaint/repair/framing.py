@@ -6,7 +6,7 @@ photograph with the hole filled classically, never at what lies under the hole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,6 +33,10 @@ photograph shows a small part; and so many pixels, which is what OpenCV can cut 
 CLEAR, ENOUGH = 0.5, 0.25
 """Likelihood of a face that is clear; and of the best one, if none is. Both may be doubted still, see
 :func:`faceinpaint.repair.doubt.doubt`."""
+
+STEP, WIDER, FAR, MOVES = 0.186, 1.2, 0.005, 4
+"""How a doubtful frame is settled: by steps of so many sides of its box across or down, or so much wider or narrower,
+each square of the number of which counts against it by so much, and at most so many of them."""
 
 NEAR = 6
 """How much of a large photograph is looked at around the hole for small faces: so many times the hole's extent."""
@@ -70,6 +74,18 @@ class Box(NamedTuple):
         width = BOX_SHARE * side
         left, top = x + c * dx - s * dy - width / 2, y + s * dx + c * dy - width / 2
         return cls(float(left), float(top), width, width, tilt)
+
+    def moved(self, right: float, down: float, wider: float) -> Box:
+        """The box moved along its own sides, in sides, and so much wider, about its centre.
+
+        >>> Box(40, 50, 120, 120).moved(0, 0.5, 1.5)
+        Box(x=10.0, y=80.0, width=180.0, height=180.0, tilt=0.0)
+        """
+        c, s = np.cos(np.radians(self.tilt)), np.sin(np.radians(self.tilt))
+        dx, dy = right * self.width, down * self.height
+        width, height = wider * self.width, wider * self.height
+        (x, y), (left, up) = self.centre, (width / 2, height / 2)
+        return Box(float(x + c * dx - s * dy - left), float(y + s * dx + c * dy - up), width, height, self.tilt)
 
     def __str__(self) -> str:
         numbers = self if round(self.tilt) else self[:4]
@@ -207,6 +223,34 @@ class Frame:
         c, s = np.cos(np.radians(self.tilt)), np.sin(np.radians(self.tilt))
         dx, dy = columns - self.x, rows - self.y
         return np.maximum(np.abs(c * dx + s * dy), np.abs(c * dy - s * dx)) / (self.side / 2)
+
+
+def settled(box: Box, judge: Callable[[Box], float]) -> Box:
+    """The box near one that was found which is judged best: uphill from there, by :data:`MOVES` steps at most.
+
+    >>> settled(Box(40, 50, 120, 120), lambda box: -abs(box.x - 70) / 100)
+    Box(x=62.32, y=50.0, width=120.0, height=120.0, tilt=0.0)
+    """
+    values: dict[tuple[int, int, int], float] = {}
+
+    def at(place: tuple[int, int, int]) -> Box:
+        right, down, wider = place
+        return box.moved(STEP * right, STEP * down, WIDER**wider)
+
+    def value(place: tuple[int, int, int]) -> float:
+        if place not in values:
+            values[place] = judge(at(place)) - FAR * sum(number**2 for number in place)
+        return values[place]
+
+    best = 0, 0, 0
+    for _ in range(MOVES):
+        x, y, z = best
+        steps = [(x + d, y, z) for d in (1, -1)] + [(x, y + d, z) for d in (1, -1)] + [(x, y, z + d) for d in (1, -1)]
+        top = max(steps, key=value)
+        if value(top) <= value(best):
+            break
+        best = top
+    return at(best)
 
 
 def owners(frames: Sequence[Frame], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,14 +21,15 @@ from torch import Tensor, nn
 
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.models.facial_style import FacialStyle, Reference, lent_share, region_sizes
-from faceinpaint.models.parser import parse
+from faceinpaint.models.parser import parse, parse_surely
 from faceinpaint.models.start import Started, within
 from faceinpaint.pixels import from_bytes, to_bytes
 from faceinpaint.regions import merge_classes, n_regions, to_official
 from faceinpaint.repair import trained
 from faceinpaint.repair.colour import Line, line_of
-from faceinpaint.repair.doubt import doubt, unsure
-from faceinpaint.repair.framing import Box, Frame, check_box, check_frame, owners, sights_near
+from faceinpaint.repair.doubt import FEW, certainty_of, doubt, unsure
+from faceinpaint.repair.finder import SURE, Sight
+from faceinpaint.repair.framing import Box, Frame, check_box, check_frame, owners, settled, sights_near
 from faceinpaint.repair.membrane import membrane
 from faceinpaint.repair.repaired import Face, Repair
 from faceinpaint.training.run import Config, check_merge, load_generator, load_parser, repairer
@@ -66,6 +68,20 @@ class Likeness:
         image = nn.functional.interpolate(self.image, (size, size), mode="area")
         regions = nn.functional.interpolate(self.regions[None].float(), (size, size))[0].to(torch.uint8)
         return Likeness(self.frame, image, regions)
+
+
+class Guess(NamedTuple):
+    """What the parser makes of a frame, P its size.
+
+    Attributes:
+        regions: region ids (P, P) uint8.
+        hole: (P, P) bool.
+        certainty: how certain it is of the hole, 0 at most; see :func:`faceinpaint.repair.doubt.certainty_of`.
+    """
+
+    regions: np.ndarray
+    hole: np.ndarray
+    certainty: float
 
 
 class Repairer:
@@ -207,20 +223,45 @@ class Repairer:
         good: list[tuple[Frame, Box | None]] = []
         doubts = []
         for sight in sights_near(np.rint(colours).astype(np.uint8), hole):
-            box = Box.of(sight)
-            frame = Frame.around(box)
-            mask = _shrunk(frame.cut(colours), frame.cut((~hole).astype(np.float32)), SEEN_AT)[1]
-            why = unsure(sight.score, mask)
-            if why is None and self.parser is not None and self.config.merge == "regions":
-                why = doubt(*self.guess(colours, hole, frame))
+            if self.parser is not None and self.config.merge == "regions":
+                box, seen = self.settle(colours, hole, sight)
+                why = unsure(sight.score, seen.hole, seen.certainty) or doubt(seen.regions, seen.hole)
+            else:
+                box = Box.of(sight)
+                frame = Frame.around(box)
+                mask = _shrunk(frame.cut(colours), frame.cut((~hole).astype(np.float32)), SEEN_AT)[1]
+                why = unsure(sight.score, mask)
             if why is None:
-                good.append((frame, box))
+                good.append((Frame.around(box), box))
             else:
                 doubts.append(f"{box} might be one, but {why}")
         return good, doubts
 
-    def guess(self, colours: np.ndarray, hole: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-        """What the parser makes of a frame: region ids (P, P) uint8, and the hole (P, P) bool, P its size.
+    def settle(self, colours: np.ndarray, hole: np.ndarray, sight: Sight) -> tuple[Box, Guess]:
+        """The box of a face that was seen, and what the parser makes of its frame.
+
+        Of a face of which much is missing the detector sees roughly where it lies: if it is not sure, the box is moved
+        to where the parser is most certain of what it guesses in the hole. A sure one stays, and its certainty is 0.
+
+        Args:
+            colours: (H, W, 3) float32 0..255, zero in the hole. hole: (H, W) bool.
+
+        Raises:
+            ConfigError: there is no parser.
+        """
+        box = Box.of(sight)
+
+        @functools.cache
+        def guess(box: Box) -> Guess:
+            return self.guess(colours, hole, Frame.around(box))
+
+        if sight.score >= SURE or guess(box).hole.mean() < FEW:
+            return box, guess(box)._replace(certainty=0.0)
+        box = settled(box, lambda other: guess(other).certainty)
+        return box, guess(box)
+
+    def guess(self, colours: np.ndarray, hole: np.ndarray, frame: Frame) -> Guess:
+        """What the parser makes of a frame.
 
         Args:
             colours: (H, W, 3) float32 0..255, zero in the hole. hole: (H, W) bool.
@@ -231,7 +272,8 @@ class Repairer:
         if self.parser is None:
             raise ConfigError("these weights have no parser", "Name one")
         small, mask = _shrunk(frame.cut(colours), frame.cut((~hole).astype(np.float32)), self.parser_size)
-        return parse(self.parser, *self._tensors(small, mask))[0].cpu().numpy().astype(np.uint8), mask
+        regions, likely = (found[0].cpu().numpy() for found in parse_surely(self.parser, *self._tensors(small, mask)))
+        return Guess(regions, mask, certainty_of(likely, mask))
 
     def likeness(self, photo: np.ndarray, *, boxes: Boxes = None) -> Likeness:
         """Read another photograph of a person: its face is found, framed and parsed as that of any photograph.
