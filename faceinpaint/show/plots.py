@@ -347,7 +347,7 @@ def region_errors(records: Sequence[Record], *, alt: str | None = None, caption:
         values = [np.nan if v is None else 100 * v for v in found]
         ax.plot(values, range(len(names)), MARKERS[k], color=LINE_COLOURS[k], label=name)
     region_axis(ax)
-    ax.set_xlabel("mean absolute error of hole pixels (%), lower is better")
+    ax.set_xlabel("mean absolute error of hole pixels (%),\nlower is better")
     _legend_above(made)
     titles = [record.title for record in records]
     return plot(made, alt or f"Error of hole pixels by region, for {_and(titles)}.", caption)
