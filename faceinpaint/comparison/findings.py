@@ -480,7 +480,9 @@ def another_photograph(record: LikeRecord) -> str:
 def _weights(name: str, lender: Lender) -> str:
     images = f"{lender.training.images:,} images"
     return (
-        "the weights in use" if name == "shipped" else f"the same, trained further on {images}, half of them with a reference"
+        "the weights in use"
+        if name == "shipped"
+        else f"the same, trained further on {images}, half of them with a reference"
     )
 
 
