@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from made import record as made_up
@@ -12,6 +14,8 @@ from faceinpaint.comparison import findings
 from faceinpaint.comparison.findings import ORACLE, ORACLE_STARTED
 from faceinpaint.comparison.records import Lender, LikeRecord, Record, Summary
 from faceinpaint.errors import DataError
+
+RESULTS = Path(__file__).resolve().parent.parent / "data" / "results"
 
 KEYS = [
     "mean-fill", "telea", "context-encoder", "contextual-attention", "gated-conv", *ORACLE,
@@ -191,6 +195,26 @@ def test_an_option_is_compared_with_the_mean_of_the_seeds():
 
 def test_a_guessed_map_is_compared_with_the_true_one():
     assert findings.change(group(), "facial-style-predicted") == pytest.approx((-3.0, 0.0))
+
+
+def test_a_guessed_map_is_compared_with_the_true_one_that_begins_alike() -> None:
+    renamed = dict(zip(ORACLE, ORACLE_STARTED, strict=True))
+    higher = group(facial_style=30.0, facial_style_predicted=29.5, facial_style_none=29.0)
+    started = [replace(r, key=renamed[r.key]) for r in higher.records if r.key in renamed]
+    both = findings.Group("a", (*group().records, *started))
+    assert findings.change(both, "facial-style-predicted") == pytest.approx((-3.0, 0.0))
+    assert findings.change(both, "facial-style-membrane-guessed") == pytest.approx((-0.5, 0.0))
+    told = findings.effect([both], ["facial-style-predicted", "facial-style-membrane-guessed"])
+    assert "the patent's method with a guessed map: \u22123.00 dB" in told
+    assert "the method from the membrane with guessed maps: \u22120.50 dB" in told
+
+
+def test_switches_are_told_of_by_groups_that_have_what_they_are_compared_with(tmp_path: Path) -> None:
+    held = findings.switched(RESULTS)
+    assert {"ablations-64", "celebahq-64"} <= {g.name for g in held}
+    assert all(g.is_result and g.by_key.keys() & {"default", *g.ours[:1]} for g in held)
+    shutil.copytree(RESULTS / "smoke", tmp_path / "smoke")
+    assert [g.name for g in findings.switched(tmp_path)] == ["smoke"], "where there is nothing better"
 
 
 def test_the_answer_has_three_sentences_that_follow_the_records():

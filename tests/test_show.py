@@ -250,6 +250,12 @@ def test_curves_reads_a_log(tmp_path):
     assert repr(show.curves(path)) == repr(show.curves(LOG))
 
 
+def test_numbers_beside_a_logarithmic_axis_do_not_crowd() -> None:
+    drawn = show.curves([{"images": 1000 * i, "a": 0.02 * (1 + i), "b": 0.7} for i in range(3)])
+    beside = [float(t) for t in re.findall(r"<text[^>]*>(0\.\d+)</text>", drawn.body)]
+    assert sorted(beside) == [0.02, 0.05, 0.1, 0.2, 0.5]
+
+
 def test_curves_refuses_missing_empty_and_broken_logs(tmp_path):
     (tmp_path / "empty").touch()
     (tmp_path / "broken").write_text("{\n", encoding="utf-8")

@@ -141,6 +141,15 @@ def groups(results: str | Path, keys: Iterable[str] | None = None, need: Iterabl
     return sorted(whole, key=order)
 
 
+def switched(results: str | Path) -> list[Group]:
+    """Groups that tell what a switch changes: they have the row that it is compared with.
+
+    Those that are no result are left out where there is one.
+    """
+    found = [group for group in groups(results) if group.by_key.keys() & {"default", group.ours[0]}]
+    return [group for group in found if group.is_result] or found
+
+
 # --- sentences ------------------------------------------------------------------------------------------------------
 
 
@@ -489,7 +498,9 @@ def _figures(lender: Lender) -> int:
 def _weights(name: str, lender: Lender) -> str:
     images = f"{lender.training.images:,} images"
     return (
-        "the weights in use" if name == "shipped" else f"the same, taken on by {images} with references in half of them"
+        "the weights in use"
+        if name == "shipped"
+        else f"the same, trained further on {images}, half of them with a reference"
     )
 
 
@@ -548,12 +559,13 @@ def change(group: Group, key: str, metric: str = "psnr") -> tuple[float, float] 
     """How a row differs from the default of its records, and how far the default's seeds lie apart.
 
     The default of the ablations is the mean of its seeds; that of another row of the patent's method, such as the one
-    with a guessed map, is the row with the true map, which has no spread. None where the records do not tell.
+    with a guessed map, is the row with the true map that begins alike, which has no spread. None where the records do
+    not tell.
     """
     if key not in group.by_key:
         return None
-    own = key.startswith("facial-style")
-    base = [group.by_key[s] for s in ((group.ours[0],) if own else SEEDS) if s in group.by_key]
+    true = next((rows[0] for rows in (ORACLE, ORACLE_STARTED) if key in rows), None)
+    base = [group.by_key[s] for s in ((true,) if true else SEEDS) if s in group.by_key]
     means = [found for row in base if (found := mean(row, metric)) is not None]
     measured = mean(group.by_key[key], metric)
     if not means or measured is None:
@@ -580,8 +592,7 @@ def _change_in_words(group: Group, key: str) -> str:
             parts.append(f"{_signed(found[0], told.digits)} {told.unit or told.name}{chance}")
     if not parts:
         return ""
-    record = group.by_key[key]
-    return f"{record.title}{', predicted map' if record.map == 'predicted' else ''}: {', '.join(parts)}"
+    return f"{said(group.by_key[key])}: {', '.join(parts)}"
 
 
 def _signed(value: float, digits: int = 2) -> str:

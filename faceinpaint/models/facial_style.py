@@ -485,7 +485,8 @@ class FacialStyle(nn.Module):
         other: pixels outside all regions "pass", become "zero" (the letter), or form a region of their "own".
         norm: "region" as in the patent; "instance": the repair module without any affine (an ablation); "none": neither
             style network nor repair module, which leaves a plain U-Net (an ablation).
-        mask_beta, statistics: see :class:`RegionNorm`. fusion, heads: see :class:`AdaptiveFusion`.
+        mask_beta, statistics: see :class:`RegionNorm`.
+        fusion, heads: see :class:`AdaptiveFusion`.
         from_start: the hole holds a start (:mod:`faceinpaint.models.start`): it is looked at, and the output is added
             to it, without tanh.
 

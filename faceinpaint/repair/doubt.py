@@ -23,7 +23,7 @@ LEAST, MORE = 0.64, 0.1
 """How sure the detector must be of a face of which nothing is left, and how much more of a whole one: a face that is
 all there is seen clearly."""
 
-LEAST_TWO, MORE_TWO, MOST, CERTAIN = 0.45, 0.5, 0.75, -0.3
+LEAST_TWO, MORE_TWO, MOST, CERTAIN = 0.45, 0.5, 0.735, -0.3
 """The same where the parser says how certain it is of what it guesses in the hole; the most that is asked of the
 detector then; and how certain the parser must be, as the mean logarithm of a guessed region's likelihood. In a frame
 that lies right the hole is certain; in another what is guessed there fits badly to what is left. All were set on 100

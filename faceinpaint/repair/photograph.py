@@ -264,7 +264,8 @@ class Repairer:
         """What the parser makes of a frame.
 
         Args:
-            colours: (H, W, 3) float32 0..255, zero in the hole. hole: (H, W) bool.
+            colours: (H, W, 3) float32 0..255, zero in the hole.
+            hole: (H, W) bool.
 
         Raises:
             ConfigError: there is no parser.
@@ -279,7 +280,8 @@ class Repairer:
         """Read another photograph of a person: its face is found, framed and parsed as that of any photograph.
 
         Args:
-            photo: as for :func:`inpaint`, undamaged. boxes: its face by hand, or "whole".
+            photo: as for :func:`inpaint`, undamaged.
+            boxes: its face by hand, or "whole".
 
         Raises:
             DataError: the array is not that of a photograph, or there is no face on it, or more than one.

@@ -189,6 +189,18 @@ def _legend_above(figure: Any) -> None:
     figure.set_figheight(figure.get_figheight() + 0.22 * max(more, 0))
 
 
+def _logarithmic(ax: Any) -> None:
+    """A logarithmic y axis; over a few powers of ten its numbers are 1, 2 and 5 of each, which never crowd."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if high < 1000 * low:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+
+
 def lines(
     x: Sequence[float], series: Mapping[str, Sequence[float]], *, xlabel: str, ylabel: str, alt: str, log: bool = False,
     markers: bool = True, caption: str = "",
@@ -203,7 +215,9 @@ def lines(
         k = i % len(LINE_COLOURS)
         mark = MARKERS[k] if markers else None
         ax.plot(x, y, color=LINE_COLOURS[k], linestyle=LINE_STYLES[k], marker=mark, label=name)
-    ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if log:
+        _logarithmic(ax)
     if len(series) > 1:
         _legend_above(made)
     return plot(made, alt, caption)
@@ -260,7 +274,9 @@ def curves(
         ax.plot(at, [row[name] for row in rows], color=LINE_COLOURS[k], linestyle=LINE_STYLES[k], label=name)
     values = [row[name] for row in rows for name in terms]
     wide = min(values) > 0 and max(values) > 20 * min(values)
-    ax.set(xlabel="training images seen", ylabel="loss", yscale="log" if wide else "linear")
+    ax.set(xlabel="training images seen", ylabel="loss")
+    if wide:
+        _logarithmic(ax)
     _legend_above(made)
     first, last = rows[0], rows[-1]
     ends = "; ".join(f"{name} from {first[name]:.3g} to {last[name]:.3g}" for name in terms)
@@ -347,7 +363,7 @@ def region_errors(records: Sequence[Record], *, alt: str | None = None, caption:
         values = [np.nan if v is None else 100 * v for v in found]
         ax.plot(values, range(len(names)), MARKERS[k], color=LINE_COLOURS[k], label=name)
     region_axis(ax)
-    ax.set_xlabel("mean absolute error of hole pixels (%), lower is better")
+    ax.set_xlabel("mean absolute error of hole pixels (%),\nlower is better")
     _legend_above(made)
     titles = [record.title for record in records]
     return plot(made, alt or f"Error of hole pixels by region, for {_and(titles)}.", caption)
