@@ -496,6 +496,20 @@ def test_binder_installs_the_pins_once_and_for_a_cpu(tmp_path):
     assert files["pins.txt"].startswith("torch==")
 
 
+def test_the_image_serves_binder_too_and_holds_nothing_that_git_does_not_keep():
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    assert len([line for line in lines if not line.startswith("#")]) <= 10
+    (install,) = [line for line in lines if "uv pip install" in line]
+    assert {"'.[lab]'", "notebook", "cpu"} <= set(install.split())
+    assert any(line.startswith("RUN useradd") and "--uid 1000" in line for line in lines)
+    assert lines.index("USER reader") > lines.index(install), "root installs, a reader reads"
+    ignored = set((ROOT / ".dockerignore").read_text().splitlines())
+    folders = [name for name in (ROOT / ".gitignore").read_text().split() if name.startswith("/")]
+    assert "/data/raw/" in folders
+    for name in folders:
+        assert name.strip("/") in ignored, f"COPY would take {name} along"
+
+
 def test_the_address_of_the_repository_is_the_same_everywhere():
     urls = chapters.project()["urls"]
     owner, name = urls["Repository"].removeprefix("https://github.com/").split("/")

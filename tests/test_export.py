@@ -31,6 +31,8 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {"width": 4, "style_width": 4, "parser_width": 4, "baseline_scale": 0.06}
+BLANK = SMALL | {"start": "blank"}
+"""Without the membrane, hundreds of steps of the graph, which is written for the two networks of the fifty repairs."""
 
 
 def seeded(
@@ -142,9 +144,7 @@ def test_fifty_repairs_by_the_weights_of_the_repository_agree_with_pytorch(tmp_p
 
 
 def test_a_network_with_a_smaller_one_in_front_is_one_file(tmp_path):
-    """The smaller networks here begin from nothing: each membrane is hundreds of steps of the graph."""
-    blank = SMALL | {"size": 32, "start": "blank"}
-    parts = [seeded(tmp_path / name, name, **blank) for name in ("facial-style", "parser")]
+    parts = [seeded(tmp_path / name, name, **BLANK, size=32) for name in ("facial-style", "parser")]
     large = {"size": 64, "start": "smaller", "smaller": load_smaller(*parts)}
     source = seeded(tmp_path / "large", "context-encoder", **SMALL, **large)
     export_onnx(source, tmp_path / "large.onnx")
@@ -176,7 +176,7 @@ def test_fifty_maps_agree_with_pytorch(parser):
     ],
 )
 def test_every_method_is_exported(tmp_path, method, options, merge):
-    source = seeded(tmp_path, method, options, merge, **SMALL)
+    source = seeded(tmp_path, method, options, merge, **BLANK)
     export_onnx(source, tmp_path / "out.onnx")
     pictures = Pictures(source, tmp_path / "out.onnx", 3)
     for given in pictures:
@@ -184,7 +184,7 @@ def test_every_method_is_exported(tmp_path, method, options, merge):
 
 
 def test_styles_of_a_region_of_their_own_are_exported(tmp_path):
-    source = seeded(tmp_path, "facial-style", {"other": "own"}, **SMALL)
+    source = seeded(tmp_path, "facial-style", {"other": "own"}, **BLANK)
     export_onnx(source, tmp_path / "out.onnx")
     pictures = Pictures(source, tmp_path / "out.onnx", 1)
     ((image, hole, regions),) = pictures

@@ -607,12 +607,19 @@ def test_the_seed_decides(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> Non
 # ------------------------------------------------------------------------------------- what is refused, and how
 
 
-@pytest.fixture
-def started(faces: FaceSet, holes: HoleSet, tmp_path: Path) -> Path:
-    """Folder of a run interrupted after its third step."""
+@pytest.fixture(scope="module")
+def interrupted(faces: FaceSet, holes: HoleSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run interrupted after its third step, which no test changes."""
+    out = tmp_path_factory.mktemp("interrupted")
     with pytest.raises(KeyboardInterrupt):
-        train(Config("context-encoder", tiny()), faces, holes, tmp_path, progress=Interrupt(3))
-    return tmp_path
+        train(Config("context-encoder", tiny()), faces, holes, out, progress=Interrupt(3))
+    return out
+
+
+@pytest.fixture
+def started(interrupted: Path, tmp_path: Path) -> Path:
+    """A copy of that run, of the test's own."""
+    return Path(shutil.copytree(interrupted, tmp_path / "run"))
 
 
 @pytest.mark.parametrize(
@@ -1132,20 +1139,17 @@ def test_every_method_learns_from_a_batch_in_parts(name: str, faces: FaceSet, ho
 
 
 def test_a_run_from_before_batches_had_parts_goes_on(
-    faces: FaceSet, holes: HoleSet, tmp_path: Path, undisturbed: Callable[[str], tuple[bytes, str]]
+    faces: FaceSet, holes: HoleSet, started: Path, undisturbed: Callable[[str], tuple[bytes, str]]
 ) -> None:
-    config = Config("context-encoder", tiny())
-    with pytest.raises(KeyboardInterrupt):
-        train(config, faces, holes, tmp_path, progress=Interrupt(3))
-    (state,) = (tmp_path / "checkpoints").glob("*/state.json")
-    for path in (tmp_path / "config.json", state):
+    (state,) = (started / "checkpoints").glob("*/state.json")
+    for path in (started / "config.json", state):
         about = files.read_json(path)
         del about["config"]["preset"]["at_once"]
         files.write_json(path, about)
     with pytest.raises(CheckpointError, match="at_once is 128 there, 2 here"):
-        train(Config("context-encoder", tiny(at_once=2)), faces, holes, tmp_path)
-    train(config, faces, holes, tmp_path)
-    assert results(tmp_path) == undisturbed("context-encoder")
+        train(Config("context-encoder", tiny(at_once=2)), faces, holes, started)
+    train(Config("context-encoder", tiny()), faces, holes, started)
+    assert results(started) == undisturbed("context-encoder")
 
 
 @pytest.mark.slow
