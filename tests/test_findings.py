@@ -119,6 +119,24 @@ def test_the_oracles_share_in_every_case(true, guessed, none, verdict):
     assert verdict in findings.oracle(group(**levels))
 
 
+@pytest.mark.parametrize(
+    ("alone", "verdict", "told"),
+    [
+        (24.95, "nothing that can be told from chance", "0.15 dB less than its 2 seeds on average"),
+        (24.0, "1.10 dB", "1.10 dB less"),
+        (26.0, "harm", "0.90 dB more"),
+    ],
+)
+def test_what_styles_of_single_regions_bring(alone, verdict, told):
+    levels = {"default": 25.0, "default-1": 25.2, "fusion-global": alone}
+    rows = [record(key, "facial-style", "true", level) for key, level in levels.items()]
+    rows = [replace(row, test=replace(row.test, faces="CelebAMask-HQ, test"), preset="cpu") for row in rows]
+    said = findings.single_styles(findings.Group("a", tuple(rows)))
+    assert said.startswith(f"**Styles of single regions bring {verdict}:**")
+    assert told in said
+    assert findings.single_styles(findings.Group("a", (rows[0], rows[2]))) == "", "one seed proves nothing"
+
+
 def test_without_the_oracle_the_direction_follows_too():
     assert "1.00 dB ahead of DF2" in findings.without_oracle(group())
     assert "1.00 dB behind DF2" in findings.without_oracle(group(facial_style_predicted=20.0))

@@ -573,6 +573,21 @@ def change(group: Group, key: str, metric: str = "psnr") -> tuple[float, float] 
     return measured - sum(means) / len(means), max(means) - min(means)
 
 
+def single_styles(group: Group) -> str:
+    """What a style for each region brings, in place of that of the whole face alone; empty where it is not measured."""
+    found = change(group, "fusion-global")
+    seeds = [s for s in SEEDS if s in group.by_key]
+    if found is None or len(seeds) < 2 or not group.is_result:
+        return ""
+    changed, spread = found
+    sure, less = (f"{abs(changed):.2f} dB", "less") if changed < 0 else ("harm", "more")
+    verdict = sure if abs(changed) > spread else "nothing that can be told from chance"
+    return (
+        f"**Styles of single regions bring {verdict}:** with the style of the whole face for all regions the method has "
+        f"{abs(changed):.2f} dB {less} than its {len(seeds)} seeds on average, which lie up to {spread:.2f} dB apart."
+    )
+
+
 def effect(groups: Iterable[Group], keys: Iterable[str]) -> str:
     """What options change in PSNR and LPIPS of composited output, in every group of records that has them."""
     keys, said_of = list(keys), []
