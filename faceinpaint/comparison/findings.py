@@ -5,7 +5,7 @@ A sentence says *ahead*, *behind* or *level* as the records have it, so that the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from faceinpaint.comparison.records import (
     content_of,
     kind_of,
     read_records,
-)
+)  # fmt: skip
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.metrics import bootstrap_interval
 
@@ -177,13 +177,9 @@ def said(record: Record) -> str:
         "facial-style-membrane": "the method from the membrane with the true map",
         "facial-style-membrane-guessed": "the method from the membrane with guessed maps",
         "facial-style-membrane-none": "the method from the membrane without a map",
-        "context-encoder-membrane": "CE from the membrane",
-        "contextual-attention-membrane": "CA from the membrane",
-        "gated-conv-membrane": "DF2 from the membrane",
-        "structure-first-membrane": "Structure first from the membrane",
-        "similar-faces-membrane": "Similar faces from the membrane",
     }
-    return names.get(record.key, record.title)
+    started = " from the membrane" if record.key.endswith("-membrane") else ""
+    return names.get(record.key, record.title + started)
 
 
 def caveat(group: Group) -> str:
@@ -455,8 +451,8 @@ def another_photograph(record: LikeRecord) -> str:
     said = []
     for name, lender in record.weights.items():
         strangers, its_own = (
-            f"improves {better or 'none'} and worsens {worse or 'none'}"
-            for better, worse in _told({r: _counted(lender, r) for r in REFERENCES})
+            f"improves {', '.join(better) or 'none'} and worsens {', '.join(worse) or 'none'}"
+            for better, worse in (_counted(lender, reference) for reference in REFERENCES)
         )
         said.append(
             f"With {_weights(name, lender)}, of {_figures(lender)} figures the picture of the face itself, mirrored, "
@@ -496,18 +492,14 @@ def _figures(lender: Lender) -> int:
 
 
 def _weights(name: str, lender: Lender) -> str:
-    images = f"{lender.training.images:,} images"
-    return (
-        "the weights in use"
-        if name == "shipped"
-        else f"the same, trained further on {images}, half of them with a reference"
-    )
+    if name == "shipped":
+        return "the weights in use"
+    return f"the same, trained further on {lender.training.images:,} images, half of them with a reference"
 
 
 def _counted(lender: Lender, reference: str) -> tuple[list[str], list[str]]:
     """Which figures of all pairs a reference makes better, and which worse, each with its share of what it was."""
-    better: list[str] = []
-    worse: list[str] = []
+    better, worse = list[str](), list[str]()
     for region, of in lender.regions.items():
         for measure, title in LENT.items() if "all" in of else ():
             change, plain = of["all"][measure][reference], of["all"][measure]["none"]
@@ -515,10 +507,6 @@ def _counted(lender: Lender, reference: str) -> tuple[list[str], list[str]]:
                 told = f"{region} {title} ({_signed(100 * (change.mean or 0) / (plain.mean or 1), 0)}%)"
                 (better if side < 0 else worse).append(told)
     return better, worse
-
-
-def _told(found: Mapping[str, tuple[list[str], list[str]]]) -> list[tuple[str, str]]:
-    return [(", ".join(better), ", ".join(worse)) for better, worse in found.values()]
 
 
 def _side(change: Summary) -> int:
@@ -575,16 +563,14 @@ def change(group: Group, key: str, metric: str = "psnr") -> tuple[float, float] 
 
 def single_styles(group: Group) -> str:
     """What a style for each region brings, in place of that of the whole face alone; empty where it is not measured."""
-    found = change(group, "fusion-global")
-    seeds = [s for s in SEEDS if s in group.by_key]
-    if found is None or len(seeds) < 2 or not group.is_result:
+    changed, spread = change(group, "fusion-global") or (0.0, 0.0)
+    if not group.is_result or not spread:  # one seed proves nothing
         return ""
-    changed, spread = found
     sure, less = (f"{abs(changed):.2f} dB", "less") if changed < 0 else ("harm", "more")
     verdict = sure if abs(changed) > spread else "nothing that can be told from chance"
     return (
-        f"**Styles of single regions bring {verdict}:** with the style of the whole face for all regions the method has "
-        f"{abs(changed):.2f} dB {less} than its {len(seeds)} seeds on average, which lie up to {spread:.2f} dB apart."
+        f"**Styles of single regions bring {verdict}:** with the style of the whole face for all regions the method "
+        f"has {abs(changed):.2f} dB {less} than its seeds on average, which lie up to {spread:.2f} dB apart."
     )
 
 
