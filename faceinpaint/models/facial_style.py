@@ -147,10 +147,8 @@ def style_matrix(local: Tensor, whole: Tensor) -> Tensor:
 
 
 class Reference(NamedTuple):
-    """Another picture of the face, whose styles stand in for those that the damage has taken.
-
-    A style has no place: of a reference its network learns how a region looks, not where it is. The same way lends the
-    style of any face, as the book's swap does.
+    """Another picture of the face, or of any, whose styles stand in for those that the damage has taken: a style has no
+    place, so the network learns of it how a region looks, not where it is.
 
     Attributes:
         image: (B, 3, H, W) in [-1, 1], undamaged; of any size that the network takes.
@@ -561,9 +559,8 @@ class FacialStyle(nn.Module):
 
     def read(self, reference: Reference) -> Lent:
         """What a reference lends: a region that it does not show, nothing."""
-        whole = torch.zeros_like(reference.image[:, :1])
-        shown = region_sizes(reference.regions, self.n) > 0
-        return Lent(self.styles(reference.image, whole, reference.regions), reference.share * shown)
+        styles = self.styles(reference.image, torch.zeros_like(reference.image[:, :1]), reference.regions)
+        return Lent(styles, reference.share * (region_sizes(reference.regions, self.n) > 0))
 
     def borrowed(self, matrix: Tensor, lent: Lent) -> Tensor:
         """A style matrix with the columns of the regions, as far as they are lent, from elsewhere."""
