@@ -33,9 +33,16 @@ HALVED = 1024
 
 
 class _Repair(nn.Module):
-    """What the file of a generator computes: the repaired face, known pixels as they were; the style matrix that it
-    was repaired by; the face as it was painted, whose known pixels say how far off the colours are along the edge of
-    the hole; and how far each style was lent by another photograph."""
+    """What the file of a generator computes: the repaired face, known pixels as they were.
+
+    The method of the patent takes three inputs more: ``regions`` (1, S, S) uint8; and of another photograph of the same
+    person ``reference``, its style matrix (1, 256, n + 1), or n + 2 columns with ``other="own"``, and ``lends`` (1, n)
+    float32, 1 for each region that it shows. Zeros in both are no such photograph. It also gives ``styles``, the style
+    matrix that it repaired by; ``painted`` (1, 3, S, S), the face as it was painted, whose known pixels say how far off
+    the colours are along the edge of the hole; and ``lent`` (1, n), how far each region's style came from the other
+    photograph (:func:`faceinpaint.models.facial_style.lent_share`). The style matrix of the other photograph is the
+    file's own ``styles`` of it, where ``hole`` holds zeros.
+    """
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -71,15 +78,8 @@ def export_onnx(source: str | Path, out: str | Path, *, half: bool = False) -> d
     """Write a trained generator or parser as an ONNX file.
 
     Inputs, S the size that it was trained at: ``image`` (1, 3, S, S) float32 in [-1, 1], ``hole`` (1, 1, S, S) float32,
-    1 = hole. A generator gives ``repaired`` (1, 3, S, S), outside the hole equal to ``image``. A parser gives
-    ``regions`` (1, S, S) uint8.
-
-    The method of the patent takes three inputs more: ``regions``; and of another photograph of the same person
-    ``reference``, its style matrix (1, 256, n + 1), or n + 2 columns with ``other="own"``, and ``lends`` (1, n)
-    float32, 1 for each region that it shows. Zeros in both are no such photograph. It also gives ``styles``, the style
-    matrix that it repaired by; ``painted`` (1, 3, S, S), what it made of known pixels too; and ``lent`` (1, n), how far
-    each region's style came from the other photograph (:func:`faceinpaint.models.facial_style.lent_share`). The style
-    matrix of the other photograph is the file's own ``styles`` of it, where ``hole`` holds zeros.
+    1 = hole. A generator gives ``repaired`` (1, 3, S, S), outside the hole equal to ``image``; the method of the patent
+    also takes and gives what :class:`_Repair` tells. A parser gives ``regions`` (1, S, S) uint8.
 
     Args:
         source: ``generator.safetensors``, or the folder of a run that holds it.
