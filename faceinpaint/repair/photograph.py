@@ -77,6 +77,9 @@ class Guess(NamedTuple):
         regions: region ids (P, P) uint8.
         hole: (P, P) bool.
         certainty: how certain it is of the hole, 0 at most; see :func:`faceinpaint.repair.doubt.certainty_of`.
+
+    >>> Guess(np.zeros((64, 64), np.uint8), np.zeros((64, 64), bool), -0.1).certainty
+    -0.1
     """
 
     regions: np.ndarray
