@@ -228,8 +228,8 @@ class Frame:
 def settled(box: Box, judge: Callable[[Box], float]) -> Box:
     """The box near one that was found which is judged best: uphill from there, by :data:`MOVES` steps at most.
 
-    >>> settled(Box(40, 50, 120, 120), lambda box: -abs(box.centre[0] - 130) / 100)
-    Box(x=62.32, y=50.0, width=120.0, height=120.0, tilt=0.0)
+    >>> str(settled(Box(40, 50, 120, 120), lambda box: -abs(box.centre[0] - 130) / 100))
+    '62,50,120,120'
     """
     values: dict[tuple[int, int, int], float] = {}
 
