@@ -108,7 +108,7 @@ def test_repairing_loads_no_loss_critic_metric_comparison_or_lightning() -> None
 def test_importing_the_package_imports_nothing_of_weight() -> None:
     """In milliseconds, which no test can promise of a busy machine, this is far below fifty."""
     before, after = loaded("from importlib import import_module\nimport typing"), loaded("import faceinpaint")
-    assert after - before == {"faceinpaint"}
+    assert after - before - {"__future__"} == {"faceinpaint"}  # some environments load that as they start
 
 
 def test_every_public_name_is_there_and_has_a_home_and_a_place_in_the_book() -> None:
