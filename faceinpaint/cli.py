@@ -253,7 +253,7 @@ def evaluate(
     black_is_hole: BlackIsHole = False,
     device: Device = "auto",
 ) -> None:
-    """Measure a trained generator, or a trivial baseline, on the test pairs.
+    """Measure a trained generator, a parser, or a trivial baseline, on the test pairs.
 
     Example: `faceinpaint evaluate mean-fill --preset smoke --out out/mean-fill.json`
 
@@ -262,9 +262,9 @@ def evaluate(
     At twice its size: `faceinpaint evaluate runs/ours --parser runs/parser --enlarged --out out/64-enlarged.json`
     """
     from faceinpaint.backbones import load_backbone
-    from faceinpaint.comparison.evaluate import evaluate, row_of
+    from faceinpaint.comparison.evaluate import measure, row_of
     from faceinpaint.comparison.reproduce import sha256_of_inception
-    from faceinpaint.comparison.table import interval
+    from faceinpaint.comparison.table import told
     from faceinpaint.data.sources import Sources
     from faceinpaint.files import write_json
     from faceinpaint.weights import check_out
@@ -278,13 +278,12 @@ def evaluate(
     sources.remark()
     lpips = load_backbone("alexnet", weights)
     with _bar(f"evaluate {row.title}", len(test.pairs), "pairs") as advance:
-        record = evaluate(
+        record = measure(
             row, test, lpips=lpips, features=lpips, inception=inception, device=accelerator, progress=advance
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, record.to_json())
-    psnr, ssim = (interval(record.whole[name], name).partition(" [")[0] for name in ("psnr", "ssim"))
-    print(f"PSNR {psnr} dB, SSIM {ssim} over {len(test.pairs)} pairs -> {out}")
+    print(f"{told(record)} over {len(test.pairs)} pairs -> {out}")
 
 
 @app.command()

@@ -253,6 +253,15 @@ def test_training_measuring_and_repairing_as_in_the_examples(call: Call, trained
     other = json.loads((tmp_path / "records" / "guessed.json").read_text())
     assert (other["map"], other["parser"]["config"]["method"]) == ("predicted", "parser")
     assert other["images"] != record["images"]
+    maps = call("evaluate", "runs/parser", "--out", "records/parser.json")
+    assert maps.code == 0, maps
+    told = json.loads((tmp_path / "records" / "parser.json").read_text())
+    assert (told["kind"], told["test"]["pairs"]) == ("parser", 12)
+    assert told["training"]["sha256"] == other["parser"]["sha256"]
+    assert f"mean IoU {told['iou']['known']['mean']:.3f} known" in maps.out
+    refused = call("evaluate", "runs/parser", "--enlarged", "--out", "records/none.json")
+    assert refused.code == 2
+    assert "by its maps alone" in refused.err
     refused = call("evaluate", "runs/ours", "--parser", "runs/ours", "--out", "records/none.json")
     assert refused.code == 2
     assert "weights of a facial-style" in refused.err

@@ -47,7 +47,7 @@ from faceinpaint.pixels import from_bytes
 from faceinpaint.presets import Preset, preset
 from faceinpaint.provenance import stamp
 from faceinpaint.regions import REGIONS, merge_classes
-from faceinpaint.training.methods import METHODS
+from faceinpaint.training.methods import METHODS, PARSER
 from faceinpaint.training.run import check_merge, load_generator, load_parser, repairer
 
 PER_IMAGE = ("psnr", "ssim", "l1", "lpips", "psnr_hole", "l1_hole")
@@ -99,7 +99,7 @@ def row_of(
     """The row of a fill that learns nothing, or of a trained generator, and the seed that goes with it.
 
     Args:
-        run: "mean-fill", "telea" or another fill; or the weights of a generator.
+        run: "mean-fill", "telea" or another fill; or the weights of a generator, or of a parser.
         key: of the record; that of a fill is its name.
         scale: name of a preset, for a fill; a run has its own.
         parser: weights of a parser: measure with the map that it predicts, not with the true one.
@@ -119,6 +119,10 @@ def row_of(
     if scale is not None:
         raise ConfigError("a run is measured at the preset that it was trained with", "Leave --preset out", run)
     network, config, about = load_generator(run)
+    if config.method == PARSER.name:
+        if parser is not None or enlarged:
+            raise ConfigError("a parser is measured by its maps alone", "Leave --parser and --enlarged out", run)
+        return Row(key, PARSER.title, PARSER.name, network, config.preset, config.merge, about=about), config.seed
     chosen = repairer(config, run)
     guess: tuple[Any, Any] = (None, None)
     if parser is not None:
@@ -133,6 +137,16 @@ def row_of(
         title, at = f"{title}, {at.size} enlarged", replace(at, size=2 * at.size)
     row = Row(key, title, chosen.name, network, at, config.merge, seen, about, *guess, enlarged=enlarged)
     return row, config.seed
+
+
+def measure(row: Row, test: TestSet, **how: Any) -> Record | ParserRecord:
+    """What :func:`row_of` names: a generator or a fill by its repairs (:func:`evaluate`), a parser by its maps."""
+    if row.method != PARSER.name:
+        return evaluate(row, test, **how)
+    assert isinstance(row.generator, nn.Module)
+    assert row.about is not None  # a parser is trained
+    here = {name: value for name, value in how.items() if name in ("batch", "device", "progress")}
+    return evaluate_parser(row.generator, row.about, test, **here)
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -353,8 +367,9 @@ class Confusion:
 
 @torch.no_grad()
 def evaluate_parser(
-    parser: nn.Module, about: dict[str, Any], test: TestSet, *, batch: int = 32, device: str | torch.device = "cpu"
-) -> ParserRecord:
+    parser: nn.Module, about: dict[str, Any], test: TestSet, *,
+    batch: int = 32, device: str | torch.device = "cpu", progress: Callable[[int, str], None] | None = None,
+) -> ParserRecord:  # fmt: skip
     """How well the parser guesses: intersection over union of each region, over known and over hole pixels.
 
     Args:
@@ -363,6 +378,7 @@ def evaluate_parser(
         test: the fixed pairs.
         batch: pictures at a time.
         device: where it runs.
+        progress: told how many pairs more are done.
 
     Returns:
         its record.
@@ -381,6 +397,8 @@ def evaluate_parser(
         true, guess, inside = merge_classes(labels), parse(parser, image, hole), hole[:, 0] > 0.5
         confusion["known"].add(true, guess, ~inside)
         confusion["hole"].add(true, guess, inside)
+        if progress:
+            progress(len(hole), "")
     iou = {part: counted.overlap() for part, counted in confusion.items()}
     return ParserRecord(
         training=Training.from_json(about), iou=iou, test=Test(**test.about()), parameters=count_parameters(parser),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from faceinpaint.comparison.records import METRICS, Record, Summary
+from faceinpaint.comparison.records import METRICS, ParserRecord, Record, Summary
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.errors import DataError
 from faceinpaint.files import write_text
@@ -163,6 +163,14 @@ def interval(summary: Summary | None, metric: str) -> str:
     ends = (summary.mean, summary.low, summary.high)
     mean, low, high = (f"{shown.factor * value:.{shown.digits}f}" for value in ends)
     return f"{mean} [{low}, {high}]"
+
+
+def told(record: Record | ParserRecord) -> str:
+    """A record in a line."""
+    if isinstance(record, ParserRecord):
+        return f"mean IoU {record.iou['known'].mean or 0:.3f} known, {record.iou['hole'].mean or 0:.3f} in holes"
+    psnr, ssim = (interval(record.whole[name], name).partition(" [")[0] for name in ("psnr", "ssim"))
+    return f"PSNR {psnr} dB, SSIM {ssim}"
 
 
 def notes(records: Sequence[Record], intervals: bool = True) -> list[str]:
