@@ -254,6 +254,9 @@ def test_numbers_beside_a_logarithmic_axis_do_not_crowd() -> None:
     drawn = show.curves([{"images": 1000 * i, "a": 0.02 * (1 + i), "b": 0.7} for i in range(3)])
     beside = [float(t) for t in re.findall(r"<text[^>]*>(0\.\d+)</text>", drawn.body)]
     assert sorted(beside) == [0.02, 0.05, 0.1, 0.2, 0.5]
+    wide = show.lines(range(3), {"a": [1, 1e-3, 1e-7]}, xlabel="x", ylabel="y", log=True, alt="a")
+    assert ">1e\N{MINUS SIGN}07</text>" in wide.body
+    assert "tspan" not in wide.body  # raised digits are smaller than what a phone can show
 
 
 def test_curves_refuses_missing_empty_and_broken_logs(tmp_path):

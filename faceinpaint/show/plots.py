@@ -190,15 +190,16 @@ def _legend_above(figure: Any) -> None:
 
 
 def _logarithmic(ax: Any) -> None:
-    """A logarithmic y axis; over a few powers of ten its numbers are 1, 2 and 5 of each, which never crowd."""
+    """A logarithmic y axis. Its numbers have no raised digits, which are too small on a phone; over a few powers of ten
+    they are 1, 2 and 5 of each, which never crowd."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     if high < 1000 * low:
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def lines(
