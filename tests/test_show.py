@@ -287,6 +287,15 @@ def test_letters_of_plots_are_large_enough_and_a_long_label_is_broken(figures):
     assert any(line.endswith("below it") for line in lines)
 
 
+def test_axes_have_the_unit_of_their_bars_and_no_half_layers():
+    shares = show.bars({"a": 0.2, "b": 0.7}, xlabel="share", form="{:.0%}").body
+    numbers = re.findall(r"<text[^>]*>([\d.]+%?)</text>", shares)
+    assert len(numbers) > 4
+    assert all(number.endswith("%") for number in numbers)
+    layers = show.lines(range(1, 17), {"a": [1000 * i for i in range(16)]}, xlabel="layer", ylabel="y", alt="a").body
+    assert not re.search(r">\d+\.\d+</text>", layers)
+
+
 def test_rows_with_another_start_are_told_apart():
     printed, started = (made_up(key, "facial-style", "true") for key in "ab")
     started["training"]["config"]["preset"] = {"start": "membrane"}
@@ -375,6 +384,8 @@ def test_a_painted_hole_is_summed_over_its_squares(face):
         lost = hole[labels[0] == i].mean()
         text = re.search(rf"<span>{data['names'][k]}: ([^<]*)</span>", figure.body)[1]
         assert (text == "whole") == (lost == 0)
+        swatch = re.search(rf'background:(#\w+)"></i><span>{data["names"][k]}:', figure.body)[1]
+        assert swatch == (data["colours"][k] if lost else data["whole"]), "as grey as the picture shows it"
         layer = re.search(rf'<img class="fi-layer"[^>]*alt="{data["names"][k]}, damaged"[^>]*>', figure.body)[0]
         assert ("hidden" in layer) == (lost == 0)
     assert "hole fraction 0.05, bin 0.01-0.1" in figure.body

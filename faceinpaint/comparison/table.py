@@ -41,7 +41,8 @@ class Table:
             return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
         lines = [f"**{self.title}**", "", line(self.headers)]
-        lines.append("| " + " | ".join("---" if i < 2 else "---:" for i in range(len(self.headers))) + " |")
+        words = ["---" if i < 2 or name == "Map" else "---:" for i, name in enumerate(self.headers)]
+        lines.append("| " + " | ".join(words) + " |")
         lines += [line(row) for row in self.rows]
         lines += [""] + [f"- {note}" for note in self.notes]
         return "\n".join(lines).rstrip() + "\n"

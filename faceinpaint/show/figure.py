@@ -21,6 +21,9 @@ from faceinpaint.regions import REGION_COLOURS, REGIONS
 OTHER_AND_REGIONS = ("other", *REGIONS)
 """Names of region ids 0..8."""
 
+WHOLE = "#808080"
+"""Colour of a region that no hole damages."""
+
 LINE_COLOURS = (
     "#1b7fc4", "#d55e00", "#0a9a72", "#c2649a", "#8c6d1f", "#7a7a7a", "#8a63d2", "#c8443c", "#3a8a99",
 )  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from faceinpaint.data.masks import BIN_EDGES, BIN_NAMES, bin_of
 from faceinpaint.errors import DataError
 from faceinpaint.regions import REGION_COLOURS
-from faceinpaint.show.figure import _PALETTE, OTHER_AND_REGIONS, Figure, _img, _plane, _uri, pixels
+from faceinpaint.show.figure import _PALETTE, OTHER_AND_REGIONS, WHOLE, Figure, _img, _plane, _uri, pixels
 from faceinpaint.show.pictures import _percent, damage, faces
 
 
@@ -137,6 +137,8 @@ def _painter(picture: np.ndarray, regions_at: np.ndarray, painted: np.ndarray, a
     data = {
         "cells": [[int((tile == i).sum()) for i in present] for tile in tiles],
         "names": [OTHER_AND_REGIONS[i] for i in present],
+        "colours": [REGION_COLOURS[i] for i in present],
+        "whole": WHOLE,
         "edges": BIN_EDGES,
         "bins": BIN_NAMES,
     }
@@ -158,7 +160,7 @@ def _painter(picture: np.ndarray, regions_at: np.ndarray, painted: np.ndarray, a
         hidden = "" if lost[i] else ' hidden=""'
         layers += f'<img class="fi-layer" src="{_uri(layer)}" alt="{OTHER_AND_REGIONS[i]}, damaged"{hidden}>'
     swatches = "".join(
-        f'<li><i style="background:{REGION_COLOURS[i]}"></i>'
+        f'<li><i style="background:{REGION_COLOURS[i] if lost[i] else WHOLE}"></i>'
         f"<span>{OTHER_AND_REGIONS[i]}: {_percent(lost[i]) + ' lost' if lost[i] else 'whole'}</span></li>"
         for i in present
     )

@@ -14,7 +14,18 @@ import torch
 from faceinpaint.data.images import read_rgb
 from faceinpaint.errors import DataError
 from faceinpaint.regions import REGION_COLOURS, damaged_regions
-from faceinpaint.show.figure import _PALETTE, OTHER_AND_REGIONS, Figure, _and, _grid, _img, _legend, _plane, pixels
+from faceinpaint.show.figure import (
+    _PALETTE,
+    OTHER_AND_REGIONS,
+    WHOLE,
+    Figure,
+    _and,
+    _grid,
+    _img,
+    _legend,
+    _plane,
+    pixels,
+)
 
 
 def faces(
@@ -145,7 +156,7 @@ def damage(labels: Any, hole: Any, image: Any = None, *, alt: str | None = None,
         f"{OTHER_AND_REGIONS[i]}: " + (f"{_percent(s)} lost" if flags[i] else "whole")
         for i, s in zip(present, shares, strict=True)
     ]
-    colours = [REGION_COLOURS[i] if flags[i] else "#808080" for i in present]
+    colours = [REGION_COLOURS[i] if flags[i] else WHOLE for i in present]
     text = f"The hole damages {_and([OTHER_AND_REGIONS[i] for i in hit])} of {len(present)} regions."
     return Figure(_grid(cells, len(cells)) + _legend(names, colours), alt or text, caption)
 

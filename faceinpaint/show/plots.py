@@ -217,6 +217,10 @@ def lines(
         mark = MARKERS[k] if markers else None
         ax.plot(x, y, color=LINE_COLOURS[k], linestyle=LINE_STYLES[k], marker=mark, label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel)
+    if all(isinstance(value, int) for value in x):  # layers, pictures: there is no half of one
+        from matplotlib.ticker import MaxNLocator
+
+        ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     if log:
         _logarithmic(ax)
     if len(series) > 1:
@@ -246,6 +250,10 @@ def bars(
     ax.invert_yaxis()
     ax.margins(x=0.12)
     ax.set_xlabel("\n".join(below))
+    if form.endswith("%}"):  # the axis has the unit of the bars
+        from matplotlib.ticker import PercentFormatter
+
+        ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.tick_params(left=False)
     written = ", ".join(f"{name} {form.format(value)}" for name, value in values.items())
     return plot(made, alt or f"Bars, {xlabel}: {written}.", caption)

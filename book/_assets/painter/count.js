@@ -15,6 +15,7 @@ figure.querySelectorAll('.fi-legend span').forEach((entry, region) => {
   const lost = taken[region] / area[region];
   const said = lost === 0 ? 'whole' : lost < 0.01 ? 'under 1% lost' : Math.round(100 * lost) + '% lost';
   entry.textContent = data.names[region] + ': ' + said;
+  entry.previousElementSibling.style.background = lost === 0 ? data.whole : data.colours[region];
 });
 const bin = data.bins.find((_, i) => share > data.edges[i] && share <= data.edges[i + 1]);
 const where = bin ? 'bin ' + bin : 'in none of the bins';
