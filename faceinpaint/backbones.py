@@ -1,7 +1,7 @@
 """Frozen feature networks: what losses and metrics look through, where its weights come from, their sha256.
 
 VGG19 serves the perceptual and style losses, AlexNet and SqueezeNet 1.1 serve LPIPS, AlexNet also serves the
-Frechet distance FD-AlexNet. They are written out in plain torch under torchvision's parameter names, so a file
+Fréchet distance FD-AlexNet. They are written out in plain torch under torchvision's parameter names, so a file
 converted from torchvision fits as it is. Inception, which FID needs, is not here: its weights are published as a
 TorchScript program, which :func:`faceinpaint.metrics.fid_cleanfid` runs when the user names the file.
 

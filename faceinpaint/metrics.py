@@ -330,7 +330,7 @@ def _as_features(features: Tensor | np.ndarray) -> np.ndarray:
 
 
 def frechet_distance(a: FeatureStats, b: FeatureStats, *, literal: bool = False) -> float:
-    """Frechet distance between two Gaussians, Eq. (30): ``|m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2))``.
+    """Fréchet distance between two Gaussians, Eq. (30): ``|m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2))``.
 
     It is called FID only when the features are Inception's. Its value grows as the number of images falls, by an
     amount that depends on the method: compare equal numbers only, and state them.
@@ -441,7 +441,7 @@ def _cubic(products: np.ndarray, features: np.ndarray) -> np.ndarray:
 INCEPTION_FILE = "inception-2015-12-05.pt"
 INCEPTION_URL = f"https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{INCEPTION_FILE}"
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
-"""Of the one Inception file with which a Frechet distance is the FID that others report."""
+"""Of the one Inception file with which a Fréchet distance is the FID that others report."""
 
 
 @dataclass(frozen=True)
@@ -482,6 +482,7 @@ def fid_cleanfid(
             folder and check nothing; here a file is only ever read from where the user says, and its sha256
             goes into the result.
         device: where the network runs.
+        batch_size: pictures that it sees at once.
 
     Raises:
         WeightsError: clean-fid is not installed, or the file is missing or no such network.

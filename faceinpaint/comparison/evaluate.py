@@ -178,7 +178,7 @@ def evaluate(
         row: what to measure.
         test: on what.
         lpips: frozen network with LPIPS heads; if its weights are random, that column stays empty.
-        features: frozen network of the Frechet and kernel distances.
+        features: frozen network of the Fréchet and kernel distances.
         inception: clean-fid's Inception file; with it the record also holds FID and KID proper.
         batch: pictures at a time.
         device: where the networks run.

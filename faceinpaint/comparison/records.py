@@ -392,8 +392,8 @@ class Record(_Json):
     def map_told(self) -> str:
         """Where the parsing maps came from, as tables say it."""
         if self.map == "predicted" and self.training and self.training.parser:
-            return "predicted, as in training"
-        return self.map or "-"
+            return "guessed, as in training"
+        return {"predicted": "guessed"}.get(self.map or "", self.map or "-")
 
     @property
     def place(self) -> tuple[int, int, int, int, str, str]:

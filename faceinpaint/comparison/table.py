@@ -197,7 +197,7 @@ def notes(records: Sequence[Record], intervals: bool = True) -> list[str]:
     if not first.networks.get("lpips"):
         out.append("LPIPS is empty: no trained AlexNet weights with LPIPS heads were given.")
     if not any(r.inception for r in records):
-        out.append("FID is absent: clean-fid's Inception weights were not given (option --inception).")
+        out.append("FID is absent: clean-fid's Inception weights were not given (option `--inception`).")
     elif not _published(records):
         out.append("FID is absent: the network given in its place is not the published Inception of clean-fid.")
     if any(r.map == "true" for r in records):
@@ -209,7 +209,7 @@ def notes(records: Sequence[Record], intervals: bool = True) -> list[str]:
         out.append(
             "Of the four earlier patents that the method's own names, CN109377448B is of the kind of CE and "
             "CN111612718A of the kind of CA. The kinds of the two others, structure first (CN112801914A) and similar "
-            "faces (CN109961407B), are rows of their own: reproduce --rows prior-arts."
+            "faces (CN109961407B), are rows of their own: `reproduce --rows prior-arts`."
         )
     out += _on_enlarged(records)
     trained = [r.training for r in records if r.training]

@@ -542,8 +542,8 @@ class FacialStyle(nn.Module):
             regions: parsing map (B, H, W), 0 = other, 1..n.
 
         Returns:
-            (B, 256, n + 1): a column for each region, and the last for the whole face. With ``other="own"``
-            (B, 256, n + 2): the last but one for the pixels outside all regions.
+            Styles (B, 256, n + 1), a column for each region, and the last for the whole face. With ``other="own"``
+            (B, 256, n + 2), the last but one for the pixels outside all regions.
 
         Raises:
             ConfigError: it was built without a style network.

@@ -244,10 +244,13 @@ class Repairer:
         """The box of a face that was seen, and what the parser makes of its frame.
 
         Of a face of which much is missing the detector sees roughly where it lies: if it is not sure, the box is moved
-        to where the parser is most certain of what it guesses in the hole. A sure one stays, and its certainty is 0.
+        to where the parser is most certain of what it guesses in the hole. If the detector is
+        sure, the box stays, and 0 is given as the parser's certainty, which is not asked for then.
 
         Args:
-            colours: (H, W, 3) float32 0..255, zero in the hole. hole: (H, W) bool.
+            colours: (H, W, 3) float32 0..255, zero in the hole.
+            hole: (H, W) bool.
+            sight: what the detector saw of the face.
 
         Raises:
             ConfigError: there is no parser.
@@ -269,6 +272,7 @@ class Repairer:
         Args:
             colours: (H, W, 3) float32 0..255, zero in the hole.
             hole: (H, W) bool.
+            frame: what of the photograph it looks at.
 
         Raises:
             ConfigError: there is no parser.
