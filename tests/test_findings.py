@@ -303,8 +303,8 @@ def test_another_photograph_helps_if_it_must_be_of_the_same_person(
         f"{region} {measure} (\u22128%)" for region in ("eyes", "hair") for measure in ("colour", "LPIPS")
     )
     assert (
-        f"4 figures were compared. The mirrored picture of the face itself improves {figures if mirrored[1] < 0 else 'none'} and"
-        in said
+        "4 figures were compared. The mirrored picture of the face itself improves "
+        f"{figures if mirrored[1] < 0 else 'none'} and" in said
     )
     assert said.count("**") == 2 + 2 * 2 * 2 * ((stranger != (-0.01, 0.01)) + (mirrored != (-0.01, 0.01)))
     assert LikeRecord.from_json(json.loads(json.dumps(made.to_json()))) == made

@@ -455,8 +455,8 @@ def another_photograph(record: LikeRecord) -> str:
             for better, worse in (_counted(lender, reference) for reference in REFERENCES)
         )
         said.append(
-            f"With {_weights(name, lender)}, {_figures(lender)} figures were compared. The mirrored picture of the face "
-            f"itself {its_own}. That of a stranger {strangers}."
+            f"With {_weights(name, lender)}, {_figures(lender)} figures were compared. The mirrored picture of the "
+            f"face itself {its_own}. That of a stranger {strangers}."
         )
     verdict = worth_of_another_photograph(record)
     whole = "; ".join(
