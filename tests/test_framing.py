@@ -214,10 +214,11 @@ def test_where_there_is_no_face_none_is_found() -> None:
 @pytest.mark.realdata
 def test_the_frame_is_that_of_celeba_hq(realdata: Path) -> None:
     frames = []
-    for path in sorted((realdata / "celebamask-hq-256" / "test" / "images").iterdir())[:60]:
+    # The sides of 60 faces have a median that is off by 5 pixels now and then.
+    for path in sorted((realdata / "celebamask-hq-256" / "test" / "images").iterdir())[:210]:
         picture = np.pad(np.asarray(Image.open(path).convert("RGB")), [(64, 64), (64, 64), (0, 0)])
         for box in find_faces(picture, np.zeros(picture.shape[:2], bool))[:1]:
             frame = Frame.around(box)
             frames.append((frame.x - 191.5, frame.y - 191.5, frame.side, frame.tilt))
-    assert len(frames) >= 58
+    assert len(frames) >= 206
     assert np.median(frames, axis=0) == pytest.approx([0, 0, 256, 0], abs=4)
