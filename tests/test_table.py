@@ -244,7 +244,8 @@ def test_markdown_csv_and_html_hold_the_same(records: list[dict[str, Any]], tmp_
 
 
 def test_notes_and_titles_are_escaped_in_html() -> None:
-    made = Table("a < b", ("<x>", "&"), (("<script>", '"'),), ("1 < 2",)).html()
+    made = Table("a < b", ("<x>", "&"), (("<script>", '"'),), ("1 < 2", "option `--a<b`")).html()
+    assert "<li>option <code>--a&lt;b</code></li>" in made
     assert "<script>" not in made
     assert "<x>" not in made
     assert "1 &lt; 2" in made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,8 @@ class Table:
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
         body = "\n".join(line(row, "td") for row in self.rows)
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        told = (re.sub("`(.*?)`", r"<code>\1</code>", html.escape(note)) for note in self.notes)
+        notes = "".join(f"<li>{note}</li>" for note in told)
         return (
             f'<table class="faceinpaint">\n<caption>{html.escape(self.title)}</caption>\n'
             f"<thead>{line(self.headers, 'th')}</thead>\n<tbody>\n{body}\n</tbody>\n</table>\n<ul>{notes}</ul>\n"
