@@ -212,6 +212,8 @@ def test_an_option_is_compared_with_the_mean_of_the_seeds():
     assert "\u22126.00 dB" in told
     assert "\u22126.00 dB (within seeds)" not in told
     assert findings.effect([made], ["pooling-valid"]) == "not measured yet"
+    again = findings.Group("a", (*made.records, ablation("other-zero-1", 18.5)))
+    assert findings.change(again, "other-zero") == pytest.approx((-4.25, 3.5)), "the mean and spread of its own seeds"
 
 
 def test_a_guessed_map_is_compared_with_the_true_one():

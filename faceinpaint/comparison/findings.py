@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from faceinpaint.comparison.records import (
@@ -544,21 +545,18 @@ SEEDS = ("default", "default-1", "default-2")
 
 
 def change(group: Group, key: str, metric: str = "psnr") -> tuple[float, float] | None:
-    """How a row differs from the default of its records, and how far the default's seeds lie apart.
+    """How a row differs from the default of its records, each the mean of its seeds, and how far seeds lie apart.
 
-    The default of the ablations is the mean of its seeds; that of another row of the patent's method, such as the one
-    with a guessed map, is the row with the true map that begins alike, which has no spread. None where the records do
-    not tell.
+    The default of another row of the patent's method, such as the one with a guessed map, is the row with the true map
+    that begins alike, which has no spread. None where the records do not tell.
     """
-    if key not in group.by_key:
-        return None
     true = next((rows[0] for rows in (ORACLE, ORACLE_STARTED) if key in rows), None)
-    base = [group.by_key[s] for s in ((true,) if true else SEEDS) if s in group.by_key]
-    means = [found for row in base if (found := mean(row, metric)) is not None]
-    measured = mean(group.by_key[key], metric)
-    if not means or measured is None:
+    sides = ((key,) if key in SEEDS else (key, f"{key}-1"), (true,) if true else SEEDS)
+    rows = ([group.by_key[key] for key in keys if key in group.by_key] for keys in sides)
+    ours, base = ([found for row in side if (found := mean(row, metric)) is not None] for side in rows)
+    if not ours or not base:
         return None
-    return measured - sum(means) / len(means), max(means) - min(means)
+    return fmean(ours) - fmean(base), max(max(side) - min(side) for side in (ours, base))
 
 
 def single_styles(group: Group) -> str:

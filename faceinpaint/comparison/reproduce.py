@@ -154,7 +154,13 @@ WITHOUT_STYLES = (
 """The same start and losses around other networks: what is left of the gain without the patent's styles. At the preset
 ``cpu`` the first costs as many operations as the default."""
 
-PLANS = {"table": ROWS, "ablations": (*ABLATIONS, *WITHOUT_STYLES), "prior-arts": PRIOR_ARTS}
+AGAIN = (
+    _ours("fusion-local-1", "Local style only, seed 1", 1, fusion="local"),
+    _ours("fusion-global-1", "Global style only, seed 1", 1, fusion="global"),
+)
+"""Second seeds of rows that a claim of the patent hangs on and that lie within the seeds of the default."""
+
+PLANS = {"table": ROWS, "ablations": (*ABLATIONS, *WITHOUT_STYLES, *AGAIN), "prior-arts": PRIOR_ARTS}
 
 
 def methods_of(rows: Sequence[RowPlan]) -> list[Method]:
