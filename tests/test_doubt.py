@@ -7,7 +7,8 @@ import pytest
 
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.regions import merge_classes
-from faceinpaint.repair.doubt import CERTAIN, FEW, MOUTH, SKIN, certainty_of, doubt, unsure
+from faceinpaint.repair.doubt import FEW, MOUTH, SKIN, certainty_of, doubt, unsure
+from faceinpaint.repair.finder import SURE
 
 NOTHING = np.zeros((64, 64), np.uint8)
 
@@ -49,13 +50,10 @@ def test_the_more_is_left_of_a_face_the_surer_must_the_detector_be() -> None:
     assert unsure(0.3, NOTHING) == "the detector is not sure enough of it"
 
 
-def test_where_the_parser_is_certain_a_less_sure_face_is_enough_if_little_is_left() -> None:
-    half, most = NOTHING.copy(), NOTHING.copy()
-    half[:, 32:] = most[:, 24:] = 1
-    for score, hole, sure in ((0.6, most, True), (0.6, half, False), (0.74, half, True), (0.76, NOTHING, True)):
-        assert (unsure(score, hole, CERTAIN + 0.01) is None) == sure
-        assert unsure(score, hole, CERTAIN - 0.01) is not None
-    assert unsure(0.8, half, CERTAIN - 0.01) == "what is left of it does not tell where it lies"
+def test_a_face_that_is_looked_at_again_is_judged_by_that_alone() -> None:
+    for score, again, sure in ((0.1, SURE, True), (0.99, SURE - 0.01, False)):
+        assert (unsure(score, NOTHING, again) is None) == sure
+    assert unsure(0.8, NOTHING, 0.5) == "repaired there, it is not seen as one"
 
 
 def test_the_certainty_is_that_of_the_hole_and_none_where_there_is_hardly_one() -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from skimage import data
 
+from faceinpaint.data.masks import drawn_holes
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.errors import CheckpointError
-from faceinpaint.regions import merge_classes
 from faceinpaint.repair import finder
 from faceinpaint.repair.finder import Sight, apart, look_closely
-from faceinpaint.repair.framing import Frame
+from faceinpaint.repair.framing import Box, Frame
 
 EYES, MOUTH = np.array([[130, 108], [170, 108]]), 152
 """Of the portrait, roughly, as a reader sees them."""
@@ -109,32 +110,52 @@ def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     finder._network.cache_clear()
 
 
-def test_the_record_of_found_faces_counts_right_wrong_and_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_record_of_found_faces_counts_right_wrong_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "tools"))
     import find_faces
-    from find_faces import ABOVE, NONE, UP_TO_HALF, Seen, counted
+    from find_faces import ABOVE, NONE, UP_TO_HALF, counted
 
-    face = merge_classes(toy_faces(1, 64, "test").labels[0], "regions")
-    known, nothing = np.zeros((64, 64), bool), np.zeros((64, 64), np.uint8)
-    seen = [
-        Seen(0, UP_TO_HALF, True, 0.9, face, known, 0.0),
-        Seen(1, ABOVE, False, 0.9, face, known, -0.1),
-        Seen(2, ABOVE, True, 0.9, nothing, known, -0.1),  # the parser sees none
-        Seen(3, NONE, False, 0.0, face, known, 0.0),  # the detector is not sure
-        Seen(4, NONE, False, 0.9, face, known, 0.0),
-        Seen(6, ABOVE, True, 0.8, face, known, -0.9),  # the parser is not certain
-    ]
-    groups = [UP_TO_HALF, ABOVE, ABOVE, NONE, NONE, NONE, ABOVE]
-    find_faces.keep(tmp_path / "seen.npz", groups, seen)
-    counts = counted(*find_faces.kept(tmp_path / "seen.npz"))
-    assert counts == {
-        ABOVE: {"right": 0, "wrong": 1, "refused": 2},
-        NONE: {"right": 0, "wrong": 1, "refused": 2},
-        UP_TO_HALF: {"right": 1, "wrong": 0, "refused": 0},
+    photo, mask, true = np.zeros((200, 200, 3), np.uint8), np.eye(200, dtype=bool), Frame.on_pixels(100, 100, 60)
+    right, wrong = Box.framed(104, 100, 60), Box.framed(150, 100, 60)
+    told = {
+        UP_TO_HALF: ([right], [wrong, right], []),
+        ABOVE: ([wrong], [right], []),
+        NONE: ([], [right]),
     }
-    true = Frame.on_pixels(100, 100, 60)
+    answers = [answer for group in told.values() for answer in group]
+    shown = [(group, photo, mask, None if group == NONE else true) for group, found in told.items() for _ in found]
+
+    class Tool:
+        def find(self, colours: np.ndarray, hole: np.ndarray) -> tuple[list[Box], list[str]]:
+            assert not colours[hole].any()
+            return answers.pop(0), []
+
+    assert counted(Tool(), iter(shown)) == {
+        UP_TO_HALF: {"right": 2, "wrong": 0, "refused": 1},
+        ABOVE: {"right": 1, "wrong": 1, "refused": 1},
+        NONE: {"right": 0, "wrong": 1, "refused": 1},
+    }
     apart_ = Frame.on_pixels(112, 100, 60), Frame.on_pixels(100, 100, 90), Frame.on_pixels(100, 100, 60, 30)
     assert find_faces.near(Frame.on_pixels(108, 100, 70), true)
     assert not any(find_faces.near(other, true) for other in apart_)
+
+
+def test_the_pictures_of_that_record_have_holes_where_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "tools"))
+    from find_faces import ABOVE, NONE, SHIFTED, pictures
+
+    some = drawn_holes(100, 64)
+    holes = replace(some, holes=np.concatenate([some.holes[:-1], np.ones((1, 64, 64), np.uint8)]), fractions=None)
+    made = list(pictures(toy_faces(2, 64, "test"), holes, 3, np.random.default_rng(0)))
+    assert [group for group, *_ in made].count(NONE) == 3
+    for group, photo, mask, true in made:
+        assert photo.shape[:2] == mask.shape
+        assert mask.any()
+        if group == NONE:
+            assert true is None
+            continue
+        inside = true.cut(mask.astype(np.float32), mirrored=False) > 0.5
+        assert inside.sum() <= mask.sum() + 8
+        if group != SHIFTED:
+            assert inside.sum() >= 0.98 * mask.sum(), "no hole beside the face's picture"
+            assert (inside.mean() > 0.5) == (group == ABOVE)

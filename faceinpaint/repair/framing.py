@@ -38,6 +38,9 @@ STEP, WIDER, FAR, MOVES = 0.186, 1.2, 0.005, 4
 """How a doubtful frame is settled: by steps of so many sides of its box across or down, or so much wider or narrower,
 each square of the number of which counts against it by so much, and at most so many of them."""
 
+OF_HOLE = 1.1
+"""Side of the frame of a face that is looked for where a large hole is, in sides of the square around the hole."""
+
 NEAR = 6
 """How much of a large photograph is looked at around the hole for small faces: so many times the hole's extent."""
 
@@ -68,7 +71,15 @@ class Box(NamedTuple):
     @classmethod
     def of(cls, sight: Sight) -> Box:
         """The box whose frame (:meth:`Frame.around`) is that of a face that was seen."""
-        x, y, side, tilt = sight.frame
+        return cls.framed(*sight.frame)
+
+    @classmethod
+    def framed(cls, x: float, y: float, side: float, tilt: float = 0.0) -> Box:
+        """The box whose frame has this centre, counted from the edge of the picture, this side and this tilt.
+
+        >>> Frame.around(Box.framed(160, 160, 160)) == Frame.on_pixels(160, 160, 160)
+        True
+        """
         c, s = np.cos(np.radians(tilt)), np.sin(np.radians(tilt))
         dx, dy = (side * (place - 0.5) for place in BOX_CENTRE)
         width = BOX_SHARE * side
@@ -223,6 +234,20 @@ class Frame:
         c, s = np.cos(np.radians(self.tilt)), np.sin(np.radians(self.tilt))
         dx, dy = columns - self.x, rows - self.y
         return np.maximum(np.abs(c * dx + s * dy), np.abs(c * dy - s * dx)) / (self.side / 2)
+
+
+def around_hole(hole: np.ndarray) -> Box:
+    """Where a face would lie of which nothing is seen, since the hole covers most of it.
+
+    Args:
+        hole: (H, W) bool, some of it True. Its outermost pixels, one in fifty on each side, do not count.
+
+    >>> Frame.around(around_hole(np.ones((100, 100), bool))).side
+    105
+    """
+    low, high = np.percentile(np.argwhere(hole)[:, ::-1], (2, 98), axis=0)
+    x, y = (low + high + 1) / 2
+    return Box.framed(float(x), float(y), OF_HOLE * max(1.0, float((high - low).max())))
 
 
 def settled(box: Box, judge: Callable[[Box], float]) -> Box:

@@ -28,14 +28,18 @@ from faceinpaint.regions import merge_classes, n_regions, to_official
 from faceinpaint.repair import trained
 from faceinpaint.repair.colour import Line, line_of
 from faceinpaint.repair.doubt import FEW, certainty_of, doubt, unsure
-from faceinpaint.repair.finder import SURE, Sight
-from faceinpaint.repair.framing import Box, Frame, check_box, check_frame, owners, settled, sights_near
+from faceinpaint.repair.finder import SURE, look_closely
+from faceinpaint.repair.framing import Box, Frame, around_hole, check_box, check_frame, owners, settled, sights_near
 from faceinpaint.repair.membrane import membrane
 from faceinpaint.repair.repaired import Face, Repair
 from faceinpaint.training.run import Config, check_merge, load_generator, load_parser, repairer
 
 SEEN_AT = 128
 """Side in pixels at which is counted how much of a face is left."""
+
+AGAIN, APART = 160, 0.1
+"""Side in pixels at which a repaired face is looked at again, and how far from the middle of its frame the face may be
+seen then, in sides."""
 
 OUTSIDE = ("refuse", "classical")
 """What becomes of hole pixels that lie in no face."""
@@ -219,52 +223,91 @@ class Repairer:
     def _places(
         self, colours: np.ndarray, hole: np.ndarray, boxes: Boxes
     ) -> tuple[list[tuple[Frame, Box | None]], list[str]]:
-        """The frames of the faces, with their boxes, and why others were not taken: found ones are judged by the
-        parser too."""
+        """The frames of the faces, with their boxes, and why others were not taken."""
         if boxes is not None:
             return _places(hole, boxes), []
-        good: list[tuple[Frame, Box | None]] = []
-        doubts = []
-        for sight in sights_near(np.rint(colours).astype(np.uint8), hole):
-            if self.parser is not None and self.config.merge == "regions":
-                box, seen = self.settle(colours, hole, sight)
-                why = unsure(sight.score, seen.hole, seen.certainty) or doubt(seen.regions, seen.hole)
-            else:
-                box = Box.of(sight)
-                frame = Frame.around(box)
-                mask = _shrunk(frame.cut(colours), frame.cut((~hole).astype(np.float32)), SEEN_AT)[1]
-                why = unsure(sight.score, mask)
-            if why is None:
-                good.append((Frame.around(box), box))
-            else:
-                doubts.append(f"{box} might be one, but {why}")
-        return good, doubts
+        good, doubts = self.find(colours, hole)
+        return [(Frame.around(box), box) for box in good], doubts
 
-    def settle(self, colours: np.ndarray, hole: np.ndarray, sight: Sight) -> tuple[Box, Guess]:
-        """The box of a face that was seen, and what the parser makes of its frame.
+    def find(self, colours: np.ndarray, hole: np.ndarray) -> tuple[list[Box], list[str]]:
+        """Faces that the detector sees and the parser does not doubt, and why others were not taken.
 
-        Of a face of which much is missing the detector sees roughly where it lies: if it is not sure, the box is moved
-        to where the parser is most certain of what it guesses in the hole. If the detector is
-        sure, the box stays, and 0 is given as the parser's certainty, which is not asked for then.
+        If there is none of them, a face is looked for where the hole is: so much of it may be missing that it is not
+        seen.
 
         Args:
             colours: (H, W, 3) float32 0..255, zero in the hole.
             hole: (H, W) bool.
-            sight: what the detector saw of the face.
+
+        >>> Repairer.load().find(np.full((64, 64, 3), 128, np.float32), np.eye(64, dtype=bool))
+        ([], [])
+        """
+        good, doubts = [], []
+        for sight in sights_near(np.rint(colours).astype(np.uint8), hole):
+            box, why = self._judged(colours, hole, Box.of(sight), sight.score)
+            if why is None:
+                good.append(box)
+            else:
+                doubts.append(f"{box} might be one, but {why}")
+        if not good and self._has_opinion and hole.any() and not hole.all():
+            box, why = self._judged(colours, hole, around_hole(hole), 0.0)
+            good = [box] if why is None else []
+        return good, doubts
+
+    @property
+    def _has_opinion(self) -> bool:
+        """Whether there is a parser that knows all regions."""
+        return self.parser is not None and self.config.merge == "regions"
+
+    def _judged(self, colours: np.ndarray, hole: np.ndarray, box: Box, score: float) -> tuple[Box, str | None]:
+        """The box of a face that was seen, settled, and why it is doubted, or None."""
+        if not self._has_opinion:
+            frame = Frame.around(box)
+            mask = _shrunk(frame.cut(colours), frame.cut((~hole).astype(np.float32)), SEEN_AT)[1]
+            return box, unsure(score, mask)
+        seen = self.guess(colours, hole, Frame.around(box))
+        if score >= SURE or seen.hole.mean() < FEW:
+            return box, unsure(score, seen.hole) or doubt(seen.regions, seen.hole)
+        box, seen = self.settle(colours, hole, box)
+        why = doubt(seen.regions, seen.hole)
+        return box, why or unsure(score, seen.hole, self.look_again(colours, hole, box))
+
+    def settle(self, colours: np.ndarray, hole: np.ndarray, box: Box) -> tuple[Box, Guess]:
+        """A box moved to where the parser is most certain of what it guesses in the hole, and that guess.
+
+        Of a face of which much is missing the detector sees roughly where it lies.
+
+        Args:
+            colours: (H, W, 3) float32 0..255, zero in the hole.
+            hole: (H, W) bool.
+            box: of the face, as it was seen.
 
         Raises:
             ConfigError: there is no parser.
         """
-        box = Box.of(sight)
 
         @functools.cache
         def guess(box: Box) -> Guess:
             return self.guess(colours, hole, Frame.around(box))
 
-        if sight.score >= SURE or guess(box).hole.mean() < FEW:
-            return box, guess(box)._replace(certainty=0.0)
         box = settled(box, lambda other: guess(other).certainty)
         return box, guess(box)
+
+    def look_again(self, colours: np.ndarray, hole: np.ndarray, box: Box) -> float:
+        """How likely the detector takes what is repaired at a box for a face that lies there; 0 if it sees none.
+
+        Args:
+            colours: (H, W, 3) float32 0..255, zero in the hole.
+            hole: (H, W) bool.
+            box: of the face.
+        """
+        frame = Frame.around(box)
+        wide = Frame(frame.x, frame.y, 2 * frame.side, frame.tilt)  # the frame and as much again around it, upright
+        small, mask = _shrunk(wide.cut(colours), wide.cut((~hole).astype(np.float32)), 2 * AGAIN)
+        middle = Box.framed(AGAIN, AGAIN, AGAIN)
+        done = self.repair(np.rint(small).astype(np.uint8), mask, boxes=[middle], outside="classical").pixels
+        near = [s.score for s in look_closely(done) if np.hypot(*np.subtract(s.frame[:2], AGAIN)) < APART * AGAIN]
+        return max(near, default=0.0)
 
     def guess(self, colours: np.ndarray, hole: np.ndarray, frame: Frame) -> Guess:
         """What the parser makes of a frame.
