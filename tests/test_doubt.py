@@ -7,8 +7,7 @@ import pytest
 
 from faceinpaint.data.toy import toy_faces
 from faceinpaint.regions import merge_classes
-from faceinpaint.repair.doubt import FEW, MOUTH, SKIN, certainty_of, doubt, unsure
-from faceinpaint.repair.finder import SURE
+from faceinpaint.repair.doubt import CLEARLY, FEW, MOUTH, SKIN, certainty_of, doubt, unsure
 
 NOTHING = np.zeros((64, 64), np.uint8)
 
@@ -51,7 +50,7 @@ def test_the_more_is_left_of_a_face_the_surer_must_the_detector_be() -> None:
 
 
 def test_a_face_that_is_looked_at_again_is_judged_by_that_alone() -> None:
-    for score, again, sure in ((0.1, SURE, True), (0.99, SURE - 0.01, False)):
+    for score, again, sure in ((0.1, CLEARLY, True), (0.99, CLEARLY - 0.01, False)):
         assert (unsure(score, NOTHING, again) is None) == sure
     assert unsure(0.8, NOTHING, 0.5) == "repaired there, it is not seen as one"
 

@@ -222,7 +222,7 @@ def test_a_face_that_is_not_seen_once_it_is_repaired_is_refused(runs: Path, monk
     monkeypatch.setattr(tool, "look_again", lambda colours, hole, box: again.append(box) or 0.4)
     with pytest.raises(DataError, match="might be one, but repaired there, it is not seen as one"):
         tool.repair(photo, hole)
-    assert len(again) == 2, "the face that the hole touches, and one where the hole is"
+    assert len(again) == 3, "the face that the hole touches, settled and as it was seen, and one where the hole is"
     monkeypatch.setattr(tool, "look_again", lambda colours, hole, box: 0.9)
     (face,) = tool.repair(photo, hole).faces
     assert np.hypot(*np.subtract(face.box.centre, LEFT.centre)) < 40
@@ -253,6 +253,20 @@ def test_a_repaired_face_is_seen_again_where_it_lies_and_not_beside(runs: Path) 
     turned, back = np.rot90(photo).copy(), np.rot90(hole).copy()
     assert tool.look_again(turned, back, Box.framed(106, 260 - 145, 168, -90)) > 0.7
     assert tool.look_again(photo, hole, box.moved(0.3, 0, 1)) == 0
+
+
+def test_the_weights_of_the_repository_find_a_face_that_the_edge_cuts_and_none_in_a_wall() -> None:
+    tool, portrait = Repairer.load(), data.astronaut()[:260, 80:225]  # half of the face, at the right edge
+    hole = np.zeros(portrait.shape[:2], bool)
+    hole[85:105, 105:130] = True
+    (box,), _ = tool.find(np.where(hole[..., None], 0, portrait).astype(np.float32), hole)
+    frame = Frame.around(box)
+    assert np.hypot(frame.x - 145, frame.y - 106) < 25
+    wall = np.repeat(data.brick()[:260, :260, None], 3, axis=2).astype(np.float32)
+    large = np.zeros(wall.shape[:2], bool)
+    large[40:220, 40:220] = True
+    wall[large] = 0
+    assert tool.find(wall, large)[0] == []
 
 
 @pytest.mark.parametrize("name", ["ours", "gated"])

@@ -562,6 +562,7 @@ def change(group: Group, key: str, metric: str = "psnr") -> tuple[float, float] 
 def single_styles(group: Group) -> str:
     """What a style for each region brings, in place of that of the whole face alone; empty where it is not measured."""
     changed, spread = change(group, "fusion-global") or (0.0, 0.0)
+    bare, _ = change(group, "norm-instance") or (0.0, 0.0)
     if not group.is_result or not spread:  # one seed proves nothing
         return ""
     sure, less = (f"{abs(changed):.2f} dB", "less") if changed < 0 else ("harm", "more")
@@ -569,7 +570,7 @@ def single_styles(group: Group) -> str:
     return (
         f"**Styles of single regions bring {verdict}:** with the style of the whole face for all regions the method "
         f"has {abs(changed):.2f} dB {less} than its seeds on average, which lie up to {spread:.2f} dB apart."
-    )
+    ) + (f" With no scale and shift at all it has {-bare:.2f} dB less." if bare < -spread else "")
 
 
 def effect(groups: Iterable[Group], keys: Iterable[str]) -> str:

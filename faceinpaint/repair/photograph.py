@@ -260,7 +260,10 @@ class Repairer:
         return self.parser is not None and self.config.merge == "regions"
 
     def _judged(self, colours: np.ndarray, hole: np.ndarray, box: Box, score: float) -> tuple[Box, str | None]:
-        """The box of a face that was seen, settled, and why it is doubted, or None."""
+        """The box of a face that was seen, settled if the detector is not sure, and why it is doubted, or None.
+
+        A score of 0 is that of a box at which nothing was seen.
+        """
         if not self._has_opinion:
             frame = Frame.around(box)
             mask = _shrunk(frame.cut(colours), frame.cut((~hole).astype(np.float32)), SEEN_AT)[1]
@@ -268,9 +271,12 @@ class Repairer:
         seen = self.guess(colours, hole, Frame.around(box))
         if score >= SURE or seen.hole.mean() < FEW:
             return box, unsure(score, seen.hole) or doubt(seen.regions, seen.hole)
-        box, seen = self.settle(colours, hole, box)
-        why = doubt(seen.regions, seen.hole)
-        return box, why or unsure(score, seen.hole, self.look_again(colours, hole, box))
+        places, why = [self.settle(colours, hole, box)] + [(box, seen)] * (score > 0), None
+        for box, seen in places:
+            why = doubt(seen.regions, seen.hole) or unsure(score, seen.hole, self.look_again(colours, hole, box))
+            if why is None:
+                break
+        return box, why
 
     def settle(self, colours: np.ndarray, hole: np.ndarray, box: Box) -> tuple[Box, Guess]:
         """A box moved to where the parser is most certain of what it guesses in the hole, and that guess.
@@ -296,11 +302,7 @@ class Repairer:
     def look_again(self, colours: np.ndarray, hole: np.ndarray, box: Box) -> float:
         """How likely the detector takes what is repaired at a box for a face that lies there; 0 if it sees none.
 
-        Args:
-            colours: (H, W, 3) float32 0..255, zero in the hole.
-            hole: (H, W) bool.
-            box: of the face.
-        """
+        Arguments as for :meth:`settle`."""
         frame = Frame.around(box)
         wide = Frame(frame.x, frame.y, 2 * frame.side, frame.tilt)  # the frame and as much again around it, upright
         small, mask = _shrunk(wide.cut(colours), wide.cut((~hole).astype(np.float32)), 2 * AGAIN)
