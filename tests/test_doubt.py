@@ -52,6 +52,8 @@ def test_the_more_is_left_of_a_face_the_surer_must_the_detector_be() -> None:
 def test_a_face_that_is_looked_at_again_is_judged_by_that_alone() -> None:
     for score, again, sure in ((0.1, CLEARLY, True), (0.99, CLEARLY - 0.01, False)):
         assert (unsure(score, NOTHING, again) is None) == sure
+    assert unsure(0.1, NOTHING, 0.9, -0.1) is None
+    assert unsure(0.1, NOTHING, 0.9, -0.4) is not None, "the parser guessed what was missing"
     assert unsure(0.8, NOTHING, 0.5) == "repaired there, it is not seen as one"
 
 

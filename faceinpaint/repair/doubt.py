@@ -24,8 +24,9 @@ LEAST, MORE = 0.635, 0.1
 """How sure the detector must be of a face of which nothing is left, and how much more of a whole one: a face that is
 all there is seen clearly."""
 
-CLEARLY = 0.87
-"""How sure it must be of a face that is looked at again, repaired. Set on 60 test faces, each with two holes of more
+CLEARLY, CERTAINLY = 0.765, 0.5
+"""How sure it must be of a face that is looked at again, repaired, and how much of that the parser takes away where it
+was not certain of what is missing (:func:`certainty_of`, 0 at most). Set on 60 test faces, each with two holes of more
 than half, that are not among those of the record, and on other cuts of pictures without a face
 (`tools/find_faces.py`)."""
 
@@ -42,12 +43,13 @@ ANY = 0.004
 """Share of the frame that a feature must cover to be judged."""
 
 
-def unsure(score: float, hole: np.ndarray, again: float | None = None) -> str | None:
+def unsure(score: float, hole: np.ndarray, again: float | None = None, certainty: float = 0.0) -> str | None:
     """Why the detector is not sure enough of a face, in words; None if it is.
 
     Args:
         score: its likelihood. hole: as for :func:`doubt`.
         again: how likely it is there once the hole is repaired; None where that was not asked.
+        certainty: of the parser then, as :func:`certainty_of` gives it.
 
     >>> unsure(0.0, np.zeros((64, 64)))
     'the detector is not sure enough of it'
@@ -55,7 +57,7 @@ def unsure(score: float, hole: np.ndarray, again: float | None = None) -> str | 
     True
     """
     if again is not None:
-        return None if again >= CLEARLY else "repaired there, it is not seen as one"
+        return None if again + CERTAINLY * certainty >= CLEARLY else "repaired there, it is not seen as one"
     left = float((_oval(len(hole)) & (hole == 0)).sum() / _oval(len(hole)).sum())
     return None if score >= LEAST + MORE * left else "the detector is not sure enough of it"
 

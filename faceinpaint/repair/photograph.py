@@ -273,7 +273,8 @@ class Repairer:
             return box, unsure(score, seen.hole) or doubt(seen.regions, seen.hole)
         places, why = [self.settle(colours, hole, box)] + [(box, seen)] * (score > 0), None
         for box, seen in places:
-            why = doubt(seen.regions, seen.hole) or unsure(score, seen.hole, self.look_again(colours, hole, box))
+            why = doubt(seen.regions, seen.hole)
+            why = why or unsure(score, seen.hole, self.look_again(colours, hole, box), seen.certainty)
             if why is None:
                 break
         return box, why
