@@ -255,6 +255,15 @@ def test_a_repaired_face_is_seen_again_where_it_lies_and_not_beside(runs: Path) 
     assert tool.look_again(photo, hole, box.moved(0.3, 0, 1)) == 0
 
 
+def test_nothing_is_painted_where_nothing_of_the_face_is_left() -> None:
+    photo, hole = data.astronaut(), np.zeros((512, 512), np.uint8)
+    hole[70:177, 166:265] = 1
+    with pytest.raises(DataError, match="no face was found"):
+        inpaint(photo, hole)
+    done = Repairer.load().repair(photo, hole, outside="classical")
+    assert (len(done.faces), done.classical) == (0, hole.sum())
+
+
 def test_the_weights_of_the_repository_find_a_face_that_the_edge_cuts_and_none_in_a_wall() -> None:
     tool, portrait = Repairer.load(), data.astronaut()[:260, 80:225]  # half of the face, at the right edge
     hole = np.zeros(portrait.shape[:2], bool)
