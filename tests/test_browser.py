@@ -130,12 +130,18 @@ def test_a_list_to_choose_from_reacts(site):
 
 
 def at_rest(tab, *squares):
-    """Where squares are once the page, which scrolls smoothly, has come to rest: a busy machine scrolls in jerks."""
+    """Where squares are once the page, which scrolls smoothly, has come to rest: a busy machine scrolls in jerks.
+
+    All of them are in view then: a mouse outside of it moves nothing.
+    """
+    for square in reversed(squares):
+        square.scroll_into_view_if_needed()
     before, looks = None, 0
     while looks < 5:
         now = [square.bounding_box() for square in squares]
         before, looks = now, looks + 1 if now == before else 0
         tab.wait_for_timeout(150)
+    assert all(0 <= place["y"] <= tab.viewport_size["height"] - place["height"] for place in before), "not in view"
     return before
 
 
