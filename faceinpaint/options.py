@@ -28,13 +28,14 @@ Gan = Literal["ragan", "hinge", "bce"]
 Judge = Literal["raw", "composite"]
 Pixels = Literal["all", "hole"]
 Like = Literal["none", "half"]
+CriticSees = Literal["picture", "hole-and-map"]
 
 WORDS: dict[str, tuple[Any, ...]] = {
     "start": get_args(Start), "reading": get_args(Reading), "heads": get_args(Heads), "backbone": get_args(Network),
     "precision": get_args(Precision), "pooling": get_args(Pooling), "other": get_args(Other), "norm": get_args(Norm),
     "statistics": get_args(Statistics), "fusion": get_args(Fusion), "style_ups": get_args(StyleUps),
     "gan": get_args(Gan), "judge": get_args(Judge), "l1": get_args(Pixels),
-    "like": get_args(Like), "data": get_args(Data),
+    "like": get_args(Like), "data": get_args(Data), "critic_sees": get_args(CriticSees),
 }  # fmt: skip
 """What options that are words (or one of few numbers) may say, by their name."""
 

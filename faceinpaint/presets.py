@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faceinpaint.errors import ConfigError
-from faceinpaint.options import WORDS, Data, Heads, Network, Precision, Reading, Start, StyleUps, judged
+from faceinpaint.options import WORDS, CriticSees, Data, Heads, Network, Precision, Reading, Start, StyleUps, judged
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Preset:
         holes: drawn training holes (likewise).
         pairs_per_bin: test pairs for each of the six bins of hole fraction, drawn faces.
         images: training images that each generator sees.
+        large_holes: share of the training's holes that is drawn from the larger half of them, not from all.
         batch: images a step, over all devices.
         at_once: images that a device computes at a time. A larger share of the batch is taken in equal parts, whose
             gradients are added up: less memory, for a third more of the generator's work. What a loss or a
@@ -45,6 +46,7 @@ class Preset:
         heads: see :class:`faceinpaint.models.facial_style.AdaptiveFusion`.
         baseline_scale: width of the baselines as a share of their papers'.
         critic_width: channels of the first layer of the facial-style discriminator.
+        critic_sees: the "picture" alone, as the patent has it, or "hole-and-map" beside it.
         parser_width: channels of the parser at full size.
         backbone: frozen network of the perceptual and style losses, "vgg19" or "squeezenet1_1".
         precision: "32-true" or "bf16-mixed", as Lightning Fabric names them.
@@ -62,6 +64,7 @@ class Preset:
     holes: int = 512
     pairs_per_bin: int = 8
     images: int = 3_000
+    large_holes: float = 0.0
     batch: int = 8
     at_once: int = 128
     data: Data = "device"
@@ -76,6 +79,7 @@ class Preset:
     heads: Heads = "shared"
     baseline_scale: float = 0.25
     critic_width: int = 16
+    critic_sees: CriticSees = "picture"
     parser_width: int = 8
     backbone: Network = "squeezenet1_1"
     precision: Precision = "32-true"
@@ -117,7 +121,7 @@ Its paper prints 1, 0.1, 250, 0.1, its code divides the L1 by the hole's share o
 hole alone, on inputs in [0, 1] and other layers: its style term then weighs 7 to 16 times less against its L1 than 250
 does here."""
 
-CHOICES = {name: WORDS[name] for name in ("start", "reading", "heads", "backbone", "precision", "data")}
+CHOICES = {name: WORDS[name] for name in ("start", "reading", "heads", "backbone", "precision", "data", "critic_sees")}
 """What settings that are words may say."""
 
 
@@ -139,7 +143,7 @@ def preset(name: str, /, **changes: Any) -> Preset:
         if field == "lr" and value is None:
             continue
         changes[field] = value = judged("setting", field, value, getattr(PRESETS["smoke"], field))
-        if field in ("decay", "ema"):
+        if field in ("decay", "ema", "large_holes"):
             if not 0 <= value <= 1:
                 raise ConfigError(f"setting {field} is {value!r}", "Give it a number from 0 to 1")
         elif type(value) in (int, float) and not 0 < value < math.inf:

@@ -42,6 +42,18 @@ def faces(batch: int, size: int = 64) -> tuple[Tensor, Tensor]:
     return image, hole
 
 
+def test_a_patchgan_that_is_told_looks_at_hole_and_map_and_others_do_not() -> None:
+    image, hole = faces(2)
+    regions = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    other = regions.clone()
+    other[:, 20:40] = 18  # the last class of all: merges differ in how many they leave
+    told, plain = PatchGAN(4, told=True).eval(), PatchGAN(4).eval()
+    assert told(image, hole, regions).shape == plain(image).shape
+    assert not torch.equal(told(image, hole, regions), told(image, 1 - hole, regions))
+    assert not torch.equal(told(image, hole, regions), told(image, hole, other))
+    assert torch.equal(plain(image, hole, regions), plain(image))
+
+
 def test_parameter_counts_of_the_papers() -> None:
     with torch.device("meta"):
         assert count(ContextEncoderCritic(64)) == 2_765_568  # of the centre square

@@ -558,9 +558,22 @@ class Spy(nn.Module):
         super().__init__()
         self.shown: list[Tensor] = []
 
-    def forward(self, image: Tensor, hole: Tensor) -> Tensor:
+    def forward(self, image: Tensor, hole: Tensor, regions: Tensor | None = None) -> Tensor:
         self.shown.append(image)
         return image.mean((1, 2, 3))
+
+
+def test_a_critic_can_be_told_hole_and_map() -> None:
+    """Both losses show it the map that the generator is given."""
+    m = METHODS["facial-style"]
+    _, s = scene(m, None)
+    s.critic.eval()  # in training its spectral norms change from call to call
+    told = s._replace(critic=m.critic(dataclasses.replace(TINY, critic_sees="hole-and-map")).eval())
+    swapped = told._replace(batch=s.batch._replace(regions=s.batch.regions.flip(-1)))
+    for loss in (m.generator_loss, m.critic_loss):
+        name = "adversarial" if loss == m.generator_loss else "critic"
+        assert loss(told)[name] != loss(swapped)[name]
+        assert loss(s)[name] == loss(s._replace(batch=swapped.batch))[name]
 
 
 @pytest.mark.parametrize("name", ["context-encoder", "gated-conv", "facial-style"])

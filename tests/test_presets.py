@@ -140,7 +140,7 @@ def test_rates_are_positive_and_finite(field: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.001, math.nan, math.inf])
-@pytest.mark.parametrize("field", ["decay", "ema"])
+@pytest.mark.parametrize("field", ["decay", "ema", "large_holes"])
 def test_shares_are_between_zero_and_one(field: str, value: float) -> None:
     refused(f"setting {field} is {value}", "from 0 to 1", **{field: value})
 

@@ -384,7 +384,14 @@ def test_plans_name_each_row_once_and_every_option_exists(rows: tuple[RowPlan, .
             assert row.run in runs & set(keys)
     assert ROWS[0].method == "mean-fill"
     changed = [row for row in ABLATIONS if row.options]
-    assert all(len(row.options) == 1 for row in changed)
+    readings = [row for row in changed if "reading" in row.options]
+    assert all(len(row.options) == 1 + (row in readings) for row in changed)
+    for row in readings:  # their widths are those at which they cost about the same
+        at = PRESETS["cpu"]
+        found = count_flops(row.config(at).generator().eval(), at.size)
+        assert found == pytest.approx(count_flops(Config("facial-style", at).generator().eval(), at.size), rel=0.25)
+    assert [row.config(PRESETS["cpu"]).preset.critic_sees for row in ABLATIONS].count("hole-and-map") == 1
+    assert [row.config(PRESETS["cpu"]).preset.large_holes for row in ABLATIONS if row.settings] == [0.0, 0.5]
 
 
 def test_the_plain_network_costs_what_the_method_costs() -> None:

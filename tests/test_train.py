@@ -899,6 +899,23 @@ def test_a_batch_follows_from_its_step_alone(marked: tuple[FaceSet, HoleSet]) ->
     assert not torch.equal(first[0].hole, Feed(*marked, batch=4, seed=6)(0).hole)
 
 
+def test_large_holes_can_be_drawn_more_often(marked: tuple[FaceSet, HoleSet]) -> None:
+    """Of these four the two largest, and nothing else of a step changes."""
+    faces, holes = marked
+    holes.holes[:] = 0
+    for i, side in enumerate((20, 4, 31, 8)):
+        holes.holes[i, :side, :side] = 1
+    plain, larger = (Feed(faces, holes, batch=4, seed=5, large_holes=share) for share in (0.0, 1.0))
+    for step in range(20):
+        (at, _, *rest), (same, large, *others) = plain.plan(step), larger.plan(step)
+        assert set(large) <= {0, 2}
+        assert np.array_equal(at, same)
+        assert all(np.array_equal(a, b) for a, b in zip(rest, others, strict=True))
+    assert {*np.concatenate([plain.plan(step)[1] for step in range(20)])} == {0, 1, 2, 3}
+    half = np.concatenate([Feed(faces, holes, batch=4, seed=5, large_holes=0.5).plan(step)[1] for step in range(100)])
+    assert 0.67 < np.isin(half, (0, 2)).mean() < 0.83
+
+
 def test_two_processes_share_the_batch_of_one(marked: tuple[FaceSet, HoleSet]) -> None:
     whole = Feed(*marked, batch=6, seed=1)
     shares = [Feed(*marked, batch=6, seed=1, rank=rank, world=2) for rank in range(2)]
@@ -1138,13 +1155,14 @@ def test_every_method_learns_from_a_batch_in_parts(name: str, faces: FaceSet, ho
     assert parts["generator"] == pytest.approx(whole["generator"], rel=0.1)  # what is averaged over a batch differs
 
 
-def test_a_run_from_before_batches_had_parts_goes_on(
+def test_a_run_from_before_some_settings_could_be_said_goes_on(
     faces: FaceSet, holes: HoleSet, started: Path, undisturbed: Callable[[str], tuple[bytes, str]]
 ) -> None:
     (state,) = (started / "checkpoints").glob("*/state.json")
     for path in (started / "config.json", state):
         about = files.read_json(path)
-        del about["config"]["preset"]["at_once"]
+        for later in ("at_once", "critic_sees", "large_holes"):
+            del about["config"]["preset"][later]
         files.write_json(path, about)
     with pytest.raises(CheckpointError, match="at_once is 128 there, 2 here"):
         train(Config("context-encoder", tiny(at_once=2)), faces, holes, started)

@@ -48,6 +48,7 @@ class RowPlan:
         map: where parsing maps come from, see :class:`faceinpaint.comparison.evaluate.Row`.
         merge, options: of the training, see :class:`faceinpaint.training.run.Config`.
         start: what the hole holds before the network looks (:mod:`faceinpaint.models.start`); None for the preset's.
+        settings: other fields of the preset that are not the preset's.
         guessed: maps are guessed in training, too, by the parser of the reproduction.
         run: name of its training, if it shares that of another row; its own otherwise.
         seed: added to that of the reproduction.
@@ -60,13 +61,14 @@ class RowPlan:
     merge: str = "regions"
     options: dict[str, Any] = field(default_factory=dict)
     start: Start | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
     guessed: bool = False
     run: str | None = None
     seed: int = 0
 
     def config(self, preset: Preset, seed: int = 0) -> Config:
         """What its training is asked for."""
-        at = dataclasses.replace(preset, start=self.start) if self.start else preset
+        at = dataclasses.replace(preset, start=self.start or preset.start, **self.settings)
         return Config(self.method, at, self.options, self.merge, seed + self.seed)
 
 
@@ -110,8 +112,11 @@ UNPLOTTED = {row.key for row in PRINTED}
 """Rows of the table that its plots leave out: more than nine lines could not be told apart."""
 
 
-def _ours(key: str, title: str, seed: int = 0, start: Start | None = None, **options: Any) -> RowPlan:
-    return RowPlan(key, title, "facial-style", "true", options=options, start=start, seed=seed)
+def _ours(
+    key: str, title: str, seed: int = 0, start: Start | None = None, settings: dict[str, Any] | None = None,
+    **options: Any,
+) -> RowPlan:  # fmt: skip
+    return RowPlan(key, title, "facial-style", "true", options=options, start=start, settings=settings or {}, seed=seed)
 
 
 ABLATIONS = (
@@ -124,9 +129,9 @@ ABLATIONS = (
     _ours("fusion-fixed", "Fusion fixed at one half", fusion="fixed"),
     _ours("beta-literal", "Beta not masked (the letter)", mask_beta=False),
     _ours("norm-instance", "Plain instance normalisation", norm="instance"),
-    _ours("reading-r1", "Layer reading R1", reading="R1"),
-    _ours("reading-r2", "Layer reading R2", reading="R2"),
-    _ours("reading-r3", "Layer reading R3", reading="R3"),
+    _ours("reading-r1", "Layer reading R1", reading="R1", width=16),
+    _ours("reading-r2", "Layer reading R2", reading="R2", width=28),
+    _ours("reading-r3", "Layer reading R3", reading="R3", width=24),
     _ours("pooling-valid", "Styles of known pixels only", pooling="valid"),
     _ours("other-zero", "Pixels outside regions zero (the letter)", other="zero"),
     _ours("statistics-valid", "Statistics of known pixels only", statistics="valid"),
@@ -141,8 +146,12 @@ ABLATIONS = (
     _ours("no-style-loss", "No style loss", style=0.0),
     _ours("no-adversarial-loss", "No adversarial loss", adversarial=0.0),
     _ours("gan-hinge", "Hinge instead of RaGAN", gan="hinge"),
+    _ours("l1-twice", "L1 weighted twice", reconstruction=2.0),
+    _ours("critic-told", "Critic sees hole and map", settings={"critic_sees": "hole-and-map"}),
+    _ours("large-holes", "Large holes more often", settings={"large_holes": 0.5}),
 )
-"""The method, each row one option away from the default; three seeds of the default show the spread."""
+"""The method, each row one option away from the default; three seeds of the default show the spread. Readings are given
+the width at which they cost about as much as the default of the preset ``cpu``."""
 
 WITHOUT_STYLES = (
     RowPlan(

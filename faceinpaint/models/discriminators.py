@@ -1,7 +1,7 @@
 """The critics: nets that tell true photographs from repaired ones, one for each method.
 
-All are called ``critic(image, hole)`` and return logits or scores, never probabilities: no sigmoid inside. Those
-whose papers do not show them the hole ignore it.
+All are called ``critic(image, hole)``, those of the patent's losses with the parsing map as a third, and return logits
+or scores, never probabilities: no sigmoid inside. Those whose papers do not show them hole or map ignore them.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from faceinpaint.errors import ConfigError
 from faceinpaint.models.context_encoder import channel_plan, check_size, dcgan_init
 from faceinpaint.models.refinement import SameConv2d
+from faceinpaint.regions import CLASSES
 
 
 class PatchGAN(nn.Module):
@@ -27,14 +29,17 @@ class PatchGAN(nn.Module):
     Args:
         width: channels of the first convolution (64 in the paper).
         spectral: spectral normalisation of every convolution, which then has no bias, as in EdgeConnect.
-        channels: of what it is shown.
+        channels: of the pictures that it is shown.
+        told: hole and parsing map are shown to it beside the picture, which is no part of the patent.
 
     >>> PatchGAN(width=4)(torch.zeros(1, 3, 64, 64)).shape
     torch.Size([1, 1, 6, 6])
     """
 
-    def __init__(self, width: int = 64, spectral: bool = True, channels: int = 3) -> None:
+    def __init__(self, width: int = 64, spectral: bool = True, channels: int = 3, told: bool = False) -> None:
         super().__init__()
+        self.told = told
+        channels += told * (1 + len(CLASSES))
         plan = [(channels, width, 2), (width, 2 * width, 2), (2 * width, 4 * width, 2), (4 * width, 8 * width, 1)]
         layers: list[nn.Module] = []
         for before, after, stride in [*plan, (8 * width, 1, 1)]:
@@ -43,8 +48,17 @@ class PatchGAN(nn.Module):
             layers += [spectral_norm(layer) if spectral else layer, nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers[:-1])  # the last convolution gives the logits
 
-    def forward(self, image: Tensor, hole: Tensor | None = None) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> logits (B, 1, H/8 - 2, W/8 - 2); the hole is not looked at."""
+    def forward(self, image: Tensor, hole: Tensor | None = None, regions: Tensor | None = None) -> Tensor:
+        """Pictures (B, 3, H, W) in [-1, 1] -> logits (B, 1, H/8 - 2, W/8 - 2).
+
+        Args:
+            image: to be judged.
+            hole: (B, 1, H, W), 1 = hole; not looked at unless ``told``.
+            regions: parsing map (B, H, W); likewise.
+        """
+        if self.told:
+            shown = F.one_hot(regions.long(), len(CLASSES)).movedim(-1, 1)
+            image = torch.cat([image, hole.to(image.dtype), shown.to(image.dtype)], dim=1)
         return self.layers(image)
 
     def features(self, image: Tensor) -> list[Tensor]:
@@ -74,8 +88,8 @@ class StructureCritics(nn.Module):
         self.picture = PatchGAN(width)
         self.structure = PatchGAN(width, channels=2)
 
-    def forward(self, image: Tensor, hole: Tensor | None = None) -> Tensor:
-        """Pictures (B, 3, H, W) in [-1, 1] -> logits (B, 1, H/8 - 2, W/8 - 2); the hole is not looked at."""
+    def forward(self, image: Tensor, hole: Tensor | None = None, regions: Tensor | None = None) -> Tensor:
+        """Pictures (B, 3, H, W) in [-1, 1] -> logits (B, 1, H/8 - 2, W/8 - 2); hole and map are not looked at."""
         return self.picture(image)
 
 

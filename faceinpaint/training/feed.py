@@ -33,6 +33,7 @@ class Feed:
         device: where batches are made.
         rank, world: this process and their number; each takes its share of every batch.
         data: where the set lies, see :class:`faceinpaint.presets.Preset`.
+        large_holes: share of the holes that is drawn from the larger half.
 
     Raises:
         ConfigError: the batch cannot be shared out evenly.
@@ -42,6 +43,7 @@ class Feed:
     def __init__(
         self, faces: FaceSet, holes: HoleSet, batch: int, seed: int = 0, merge: str = "regions",
         device: torch.device | str = "cpu", rank: int = 0, world: int = 1, data: Data = "device",
+        large_holes: float = 0.0,
     ) -> None:  # fmt: skip
         if not len(faces) or not len(holes):
             raise DataError("there is nothing to train on", "Give at least one face and one hole")
@@ -68,6 +70,8 @@ class Feed:
         table = region_table(merge)
         self.tables = torch.from_numpy(np.stack([table, table[list(MIRRORED)]])).to(self.device)  # as it is, mirrored
         self.batch, self.seed, self.share = batch, seed, slice(rank * batch // world, (rank + 1) * batch // world)
+        self.large_holes = large_holes
+        self.large = np.argsort(holes.holes.reshape(len(holes), -1).mean(1), kind="stable")[len(holes) // 2 :]
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     def plan(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -81,7 +85,9 @@ class Feed:
             faces[i] = self._order[1][place]
         rng = np.random.default_rng([self.seed, 2, step])
         holes = rng.integers(len(self.arrays[2]), size=self.batch)
-        return faces, holes, rng.integers(16, size=self.batch), rng.random(self.batch, dtype=np.float32)
+        turns, chance = rng.integers(16, size=self.batch), rng.random(self.batch, dtype=np.float32)
+        larger = rng.random(self.batch) < self.large_holes  # last: without it, the rest is drawn as it always was
+        return faces, np.where(larger, self.large[rng.integers(len(self.large), size=self.batch)], holes), turns, chance
 
     def __call__(self, step: int) -> Batch:
         """This process's share of the batch of a step."""

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from faceinpaint.training.objectives import Objective
 
 SHARED = (
-    "size", "start", "faces", "holes", "pairs_per_bin", "images", "batch", "at_once", "data", "lr", "decay", "ema",
-    "precision", "compile", "checkpoint_every", "sample_every",
+    "size", "start", "faces", "holes", "pairs_per_bin", "images", "large_holes", "batch", "at_once", "data", "lr",
+    "decay", "ema", "precision", "compile", "checkpoint_every", "sample_every",
 )  # fmt: skip
 """Settings of a preset that every method reads; the others are read by those that name them."""
 
@@ -257,7 +257,8 @@ METHODS = {
             },
             LAMBDAS | {"gan": "ragan", "judge": "composite", "l1": "hole", "like": "none"}, betas=(0.0, 0.9),
             settings=(
-                "reading", "width", "style_width", "style_ups", "heads", "critic_width", "backbone", "critic_steps",
+                "reading", "width", "style_width", "style_ups", "heads", "critic_width", "critic_sees", "backbone",
+                "critic_steps",
             ), perceptual=True, uses_map=True,
             sides=lambda options: HALVED_FIVE_TIMES if options.get("reading") == "R2" else HALVED_FOUR_TIMES,
         ),

@@ -104,14 +104,14 @@ def _facial_generator(s: Step) -> dict[str, Tensor]:
         terms["perceptual"] = losses.perceptual(seen, true, perceptual_taps)
         terms["style"] = losses.style(seen, true, style_taps)
     if o["adversarial"]:
-        fake = s.critic(judged, s.batch.hole)
+        fake = s.critic(judged, s.batch.hole, s.batch.regions)
         if o["gan"] == "hinge":
             terms["adversarial"] = losses.hinge_generator(fake)
         elif o["gan"] == "bce":
             terms["adversarial"] = losses.bce_generator(fake)
         else:
             with torch.no_grad():
-                real = s.critic(image, s.batch.hole)
+                real = s.critic(image, s.batch.hole, s.batch.regions)
             terms["adversarial"] = losses.ragan_generator(real, fake, s.mean)
     return losses.generator_loss(terms, {name: o[name] for name in losses.LAMBDAS})
 
@@ -121,7 +121,7 @@ def _facial_critic(s: Step) -> dict[str, Tensor]:
         return {}
     out = s.output.image
     judged = composite(out, s.batch.image, s.batch.hole) if s.options["judge"] == "composite" else out
-    real, fake = s.critic(s.batch.image, s.batch.hole), s.critic(judged, s.batch.hole)
+    real, fake = (s.critic(image, s.batch.hole, s.batch.regions) for image in (s.batch.image, judged))
     if s.options["gan"] == "hinge":
         return {"critic": losses.hinge_discriminator(real, fake)}
     if s.options["gan"] == "bce":
@@ -236,7 +236,9 @@ OBJECTIVES = {
     "structure-first": Objective(_structure_generator, _structure_critic, lambda p: StructureCritics(p.scaled(64))),
     "similar-faces": Objective(_facial_generator, _facial_critic, lambda p: PatchGAN(p.scaled(64))),
     "gated-conv-our-losses": Objective(_facial_generator, _facial_critic, lambda p: PatchGAN(p.critic_width)),
-    "facial-style": Objective(_facial_generator, _facial_critic, lambda p: PatchGAN(p.critic_width)),
+    "facial-style": Objective(
+        _facial_generator, _facial_critic, lambda p: PatchGAN(p.critic_width, told=p.critic_sees == "hole-and-map")
+    ),
     "parser": Objective(_parser),
 }
 """By the name of the method, :data:`faceinpaint.training.methods.TRAINED`."""

@@ -322,6 +322,10 @@ def claim(out: Path, about: dict[str, Any]) -> list[int]:
     return earlier
 
 
+UNSAID = {"at_once": 128, "critic_sees": "picture", "large_holes": 0.0}
+"""What settings were before they could be said: runs on file may lack them."""
+
+
 def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
     """What keeps a run on file from being the one that is wanted, in words; empty if nothing does.
 
@@ -359,7 +363,7 @@ def _decisive(config: dict[str, Any]) -> dict[str, Any]:
         chosen = method(config["method"])
     except ConfigError:
         return config
-    preset = {"at_once": 128} | config["preset"]  # what it was before it could be said
+    preset = UNSAID | config["preset"]
     kept = {name: value for name, value in preset.items() if name == "name" or chosen.reads(name)}
     kept.pop("data", None)  # where they lie changes no picture
     return config | {"preset": kept}
