@@ -152,7 +152,12 @@ def test_the_tools_write_their_records(tmp_path: Path) -> None:
     points = record("parser_curve", runs["facial-style"], "--parser", runs["parser"])["points"]
     assert points["0"]["iou"] == 1 > points["0.32"]["iou"]
     assert {"another face", "parser"} < points.keys()
-    told = record("claims", runs["facial-style"])
+    whole_picture = Config("facial-style", small, {"l1": "all"})
+    runs["all"] = train(whole_picture, faces, holes, tmp_path / "all", backbone_weights="seed")
+    told = record("claims", runs["facial-style"], "--all", runs["all"])
+    assert told["trained_all"].keys() == told["raw_l1"].keys()
+    assert told["trained_all"] != told["raw_l1"]
+    assert "trained_local" not in told
     assert told["untouched"]["of_normalised"] < 1e-3
     assert told["seams"].keys() == {"learned", "local", "global"}
     assert told["raw_l1"].keys() == {"whole regions", "rest of damaged regions", "hole"}

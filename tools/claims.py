@@ -4,7 +4,7 @@ Undamaged regions: what region normalisation does to them, and how far the raw o
 steps of colour across the borders of regions are, with the styles weighed as they were learned and with either alone.
 Only figures leave this script.
 
-    python tools/claims.py RUN --faces CelebAMask-HQ --holes irregular-masks [--count 500]
+    python tools/claims.py RUN --local RUN --all RUN --faces CelebAMask-HQ --holes irregular-masks [--count 500]
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ def main() -> None:
     told = measuring.arguments(__doc__, "claims.json")
     told.add_argument("run", help="weights of the patent's method")
     told.add_argument("--local", help="weights of the same trained with fusion=local, without the global style")
+    told.add_argument("--all", help="weights of the same trained with l1=all, so that known pixels are asked for")
     given = told.parse_args()
     began = time.monotonic()
     generator, config, about = load_generator(given.run)
@@ -91,11 +92,13 @@ def main() -> None:
     size = config.preset.size
     faces, holes = measuring.pictures(given, size)
     found = measure(generator, faces, holes)
-    if given.local:
-        other, how, _ = load_generator(given.local)
-        if how.options.get("fusion") != "local":
-            told.error(f"{given.local} was not trained with fusion=local")
-        found["trained_local"] = measure(other, faces, holes)["seams"]["learned"]
+    for asked, option, value in ((given.local, "fusion", "local"), (given.all, "l1", "all")):
+        if asked:
+            other, how, _ = load_generator(asked)
+            if how.options.get(option) != value:
+                told.error(f"{asked} was not trained with {option}={value}")
+            also = measure(other, faces, holes)
+            found |= {f"trained_{value}": also["seams"]["learned"] if value == "local" else also["raw_l1"]}
     record = {
         "kind": "claims", "version": 1, "size": size, "pairs": len(faces), "faces": faces.source,
         "holes": holes.source, "training": about, **found,
