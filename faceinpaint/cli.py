@@ -339,19 +339,26 @@ def table(
 ) -> None:
     """Make the comparison table from results records, and plots by bin, by region and over training.
 
+    Records of parsers have a table of their own below it.
+
     Example: `faceinpaint table out/smoke/records --out out/smoke`
     """
     from faceinpaint.comparison import table
-    from faceinpaint.comparison.records import VIEWS, read_logs, read_records
+    from faceinpaint.comparison.records import VIEWS, read_logs, read_parsers, read_records
     from faceinpaint.comparison.reproduce import show
     from faceinpaint.show import write_plots
 
     if view not in VIEWS:
         raise ConfigError(f"unknown view {view!r}", f"Use one of {', '.join(VIEWS)}")
-    records = read_records(places)
-    show(table.brief(records, view), Console())
+    parsers = [record for place in places for record in read_parsers(place).values()]
+    records = read_records(places, needed=not parsers)
+    if records:
+        show(table.brief(records, view), Console())
+    if parsers:
+        show(table.overlaps(parsers), Console())
     if out is not None:
-        print(*table.write(records, out), *write_plots(records, out, read_logs(places)), sep="\n")
+        plots = write_plots(records, out, read_logs(places)) if records else []
+        print(*table.write(records, out, parsers), *plots, sep="\n")
 
 
 @app.command()

@@ -316,7 +316,11 @@ def test_reproducing_and_the_table_as_in_the_examples(call: Call, tmp_path: Path
     result = call(*example("table"))
     assert result.code == 0, result
     assert "FD-AlexNet" in result.out
+    assert "Parsing maps" in result.out
     assert {name: path.read_bytes() for name, path in files.items()} == held
+    result = call("table", "out/smoke/records/parser.json", "--out", "parsers")  # one that holds nothing else
+    assert (result.code, "FD-AlexNet" in result.out) == (0, False), result
+    assert {path.name for path in (tmp_path / "parsers").iterdir()} == {f"table.{name}" for name in held}
 
 
 def test_real_faces_and_holes_by_path(call: Call, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import copy
 import csv
 import html.parser
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from made import summary, table_records, typed
 
 from faceinpaint.comparison import table
-from faceinpaint.comparison.records import Summary
+from faceinpaint.comparison.records import ParserRecord, Summary, read_parsers, read_records
 from faceinpaint.comparison.table import AS_PRINTED, Table, interval
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.errors import DataError
@@ -49,7 +50,49 @@ def column(made: Table, name: str) -> list[str]:
     return [row[made.headers.index(name)] for row in made.rows]
 
 
+def parser_record(tmp_path: Path) -> ParserRecord:
+    """One whose parser grew out of one of twice the size, and that has met no ears."""
+    data = {"faces": "drawn", "holes": "drawn", "face_count": 1, "hole_count": 1}
+    earlier = {"sha256": "0" * 64, "images": 7_000, "config": {"preset": {"size": 128}}}
+    about = {
+        "config": {"preset": {"size": 64}}, "begin": earlier, "data": data, "images": 1_500, "seconds": 1.0,
+        "device": "CPU",
+    }  # fmt: skip
+    iou = {
+        "known": {"mean": 0.75, "accuracy": 0.9, "regions": {"skin": 0.8, "ears": 0.7}},
+        "hole": {"mean": 0.5, "accuracy": 0.6, "regions": {"skin": 0.5}},
+    }
+    record = {
+        "kind": "parser", "version": 1, "key": "parser", "training": about, "iou": iou,
+        "test": table_records()[0]["test"], "parameters": 3, "seconds": 1.0, "device": "CPU",
+        "date": "2026-01-01", "versions": {}, "commit": None,
+    }  # fmt: skip
+    (tmp_path / "parser.json").write_text(json.dumps(record))
+    (held,) = read_parsers(tmp_path).values()
+    return held
+
+
 # ----------------------------------------------------------------------------------------------- the columns
+
+
+def test_parsers_have_a_table_of_their_own(tmp_path: Path, records: list[dict[str, Any]]) -> None:
+    parser = parser_record(tmp_path)
+    made = table.overlaps([parser])
+    assert made.headers == ("Parser", "Pixels", "Mean IoU", "skin", "ears", "Accuracy", "Images seen")
+    assert made.rows == (
+        ("Parser, 64 pixels", "known", "0.750", "0.800", "0.700", "0.900", "1,500"),
+        ("Parser, 64 pixels", "in holes", "0.500", "0.500", "", "0.600", "1,500"),
+    )
+    assert "7,000 images of 128x128 before" in made.notes[1]
+    for evaluated in ([], typed(records)):
+        page = table.write(evaluated, tmp_path / "out", [parser])[0].read_text()
+        assert page.endswith(made.markdown())
+        assert ("by hole fraction" in page) == bool(evaluated)
+    assert (tmp_path / "out" / "table.csv").read_text().startswith("Method")
+    with pytest.raises(DataError, match="no results record"):
+        read_records([tmp_path])
+    assert read_records([tmp_path], needed=False) == []
+
 
 
 def test_figures_stand_beside_those_of_the_patent_as_printed(records: list[dict[str, Any]]) -> None:

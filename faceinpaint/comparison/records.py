@@ -559,12 +559,12 @@ def _read(file: Path, kind: type[R]) -> R:
         ) from None
 
 
-def read_records(places: Sequence[str | Path]) -> list[Record]:
+def read_records(places: Sequence[str | Path], needed: bool = True) -> list[Record]:
     """Results records of files and folders (searched through), in the order of the table; other kinds are passed over.
 
     Raises:
         DataError: a place does not exist, a record is damaged (the field is named) or of another layout, or none is
-            found.
+            found although one is ``needed``.
     """
     files: list[Path] = []
     for place in map(Path, places):
@@ -576,7 +576,7 @@ def read_records(places: Sequence[str | Path]) -> list[Record]:
             raise DataError("there is no such file or folder", "Name a results record or a folder of them", place)
     # Configurations and weights lie in the same folders.
     records = [_read(file, Record) for file in files if kind_of(content_of(file)) == "evaluation"]
-    if not records:
+    if needed and not records:
         raise DataError("no results record is there", "Run `faceinpaint evaluate` first", places[0] if places else None)
     return sorted(records, key=lambda record: record.place)
 

@@ -315,7 +315,8 @@ def _reproduce(
     if logs != before:
         write_json(out / "records" / LOGS, {"kind": "logs", "logs": logs})
     records = read_records([out / "records" / f"{row.key}.json" for row in rows])
-    paths = table.write(records, out) + write_plots([r for r in records if r.key not in UNPLOTTED], out, logs)
+    parsers = [*read_parsers(out / "records" / f"{PARSER.name}.json").values()]
+    paths = table.write(records, out, parsers) + write_plots([r for r in records if r.key not in UNPLOTTED], out, logs)
     show(table.brief(records), console)
     return paths
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from faceinpaint.comparison.records import METRICS, ParserRecord, Record, Summary
+from faceinpaint.comparison.records import METRICS, ParserRecord, Record, Summary, Training
 from faceinpaint.data.masks import BIN_NAMES
 from faceinpaint.errors import DataError
 from faceinpaint.files import write_text
@@ -158,6 +158,28 @@ def by_bin(records: Sequence[Record], metric: str = "psnr", view: str = "composi
     )
 
 
+def overlaps(parsers: Sequence[ParserRecord]) -> Table:
+    """How well parsers guess: intersection over union by region, of known pixels and of those of holes."""
+    regions = list(dict.fromkeys(name for r in parsers for part in r.iou.values() for name in part.regions))
+    rows = (
+        (
+            f"Parser, {r.training.config['preset']['size']} pixels",
+            {"known": "known", "hole": "in holes"}[part],
+            f"{found.mean:.3f}" if found.mean is not None else "",
+            *(f"{found.regions[name]:.3f}" if name in found.regions else "" for name in regions),
+            f"{found.accuracy:.3f}",
+            f"{r.training.images:,}",
+        )
+        for r in parsers
+        for part, found in r.iou.items()
+    )
+    headers = ("Parser", "Pixels", "Mean IoU", *regions, "Accuracy", "Images seen")
+    tests = sorted({f"{r.test.pairs} pairs; {r.test.faces}; {r.test.holes}" for r in parsers})
+    notes = [f"Test: {'; or '.join(tests)}. The mean is over regions, without what is in none."]
+    notes += _began([r.training for r in parsers])
+    return Table("Parsing maps: intersection over union", headers, tuple(rows), tuple(notes))
+
+
 def interval(summary: Summary | None, metric: str) -> str:
     """A mean of a metric with its 95% interval, or nothing if it was not measured."""
     shown = METRICS[metric]
@@ -229,11 +251,17 @@ def notes(records: Sequence[Record], intervals: bool = True) -> list[str]:
             f"Trained for {', then on to '.join(f'{n:,}' for n in counts)} images: at each new count the learning rate "
             "went up again before it fell."
         )
-    for count, side in sorted({t.began for t in trained if t.began}):
-        out.append(f"Images seen are counted from weights that had seen {count:,} images of {side}x{side} before.")
+    out += _began(trained)
     commits = sorted({(r.commit or "none")[:12] for r in records})
     out.append(f"Commit {', '.join(commits)}; date {', '.join(sorted({r.date for r in records}))}.")
     return out
+
+
+def _began(trained: Sequence[Training]) -> list[str]:
+    return [
+        f"Images seen are counted from weights that had seen {count:,} images of {side}x{side} before."
+        for count, side in sorted({t.began for t in trained if t.began})
+    ]
 
 
 def _on_enlarged(records: Sequence[Record]) -> list[str]:
@@ -245,15 +273,18 @@ def _on_enlarged(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def write(records: Sequence[Record], out: str | Path) -> list[Path]:
+def write(records: Sequence[Record], out: str | Path, parsers: Sequence[ParserRecord] = ()) -> list[Path]:
     """Write ``table.md``, ``table.csv`` and ``table.html``.
 
-    The comparison, then four metrics by bin, then the comparison of raw output; the CSV holds the comparison alone.
+    The comparison, then four metrics by bin, then the comparison of raw output, then the parsers; the CSV holds the
+    first of them alone.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    bins = [by_bin(records, metric) for metric in METRICS]
-    tables = [comparison(records), *bins, comparison(records, "raw")]
+    tables = [overlaps(parsers)] if parsers else []
+    if records:
+        bins = [by_bin(records, metric) for metric in METRICS]
+        tables = [comparison(records), *bins, comparison(records, "raw"), *tables]
     page = "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<title>Comparison</title>\n" + _STYLE
     files = {
         "table.md": "\n".join(t.markdown() for t in tables),
