@@ -94,7 +94,6 @@ def test_parsers_have_a_table_of_their_own(tmp_path: Path, records: list[dict[st
     assert read_records([tmp_path], needed=False) == []
 
 
-
 def test_figures_stand_beside_those_of_the_patent_as_printed(records: list[dict[str, Any]]) -> None:
     made = comparison(records)
     assert column(made, "Method") == [r["title"] for r in records]
