@@ -56,7 +56,9 @@ class PatchGAN(nn.Module):
             hole: (B, 1, H, W), 1 = hole; not looked at unless ``told``.
             regions: parsing map (B, H, W); likewise.
         """
-        if self.told and hole is not None and regions is not None:  # without them the first layer finds too few channels
+        if self.told:
+            assert hole is not None
+            assert regions is not None
             shown = F.one_hot(regions.long(), len(CLASSES)).movedim(-1, 1)
             image = torch.cat([image, hole.to(image.dtype), shown.to(image.dtype)], dim=1)
         return self.layers(image)
