@@ -384,14 +384,21 @@ def test_plans_name_each_row_once_and_every_option_exists(rows: tuple[RowPlan, .
             assert row.run in runs & set(keys)
     assert ROWS[0].method == "mean-fill"
     changed = [row for row in ABLATIONS if row.options]
-    readings = [row for row in changed if "reading" in row.options]
-    assert all(len(row.options) == 1 + (row in readings) for row in changed)
-    for row in readings:  # their widths are those at which they cost about the same
-        at = PRESETS["cpu"]
-        found = count_flops(row.config(at).generator().eval(), at.size)
-        assert found == pytest.approx(count_flops(Config("facial-style", at).generator().eval(), at.size), rel=0.25)
+    assert all(len(row.options) == 1 for row in changed)
     assert [row.config(PRESETS["cpu"]).preset.critic_sees for row in ABLATIONS].count("hole-and-map") == 1
     assert [row.config(PRESETS["cpu"]).preset.large_holes for row in ABLATIONS if row.settings] == [0.0, 0.5]
+
+
+@pytest.mark.parametrize("scale", ["smoke", "cpu"])
+def test_other_readings_are_so_wide_that_they_cost_the_same(scale: str) -> None:
+    at = PRESETS[scale]
+    ours = count_flops(Config("facial-style", at).generator().eval(), at.size)
+    readings = {row.options["reading"]: row for row in ABLATIONS if "reading" in row.options}
+    assert readings.keys() == {"R1", "R2", "R3"}
+    for name, row in readings.items():
+        config = row.config(at)
+        assert count_flops(config.generator().eval(), at.size) == pytest.approx(ours, rel=0.25), name
+        assert (config.options["width"] == at.width) == (name == at.reading)
 
 
 def test_the_plain_network_costs_what_the_method_costs() -> None:
