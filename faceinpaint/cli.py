@@ -357,8 +357,10 @@ def table(
     if parsers:
         show(table.overlaps(parsers), Console())
     if out is not None:
-        plots = write_plots(records, out, read_logs(places)) if records else []
-        print(*table.write(records, out, parsers), *plots, sep="\n")
+        paths = table.write(records, out, parsers)
+        if records:
+            paths += write_plots(records, out, read_logs(places))
+        print(*paths, sep="\n")
 
 
 @app.command()

@@ -1080,7 +1080,7 @@ def test_a_run_goes_on_wherever_its_pictures_lie(
 ) -> None:  # fmt: skip
     places: list[str] = []
     made = Feed.__init__
-    monkeypatch.setattr(Feed, "__init__", lambda self, *a: places.append(a[-1]) or made(self, *a))
+    monkeypatch.setattr(Feed, "__init__", lambda self, *a, **b: places.append(b["data"]) or made(self, *a, **b))
     with pytest.raises(KeyboardInterrupt):
         train(Config("context-encoder", tiny()), faces, holes, tmp_path, progress=Interrupt(3))
     train(Config("context-encoder", tiny(data="host")), faces, holes, tmp_path)

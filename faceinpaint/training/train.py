@@ -166,7 +166,7 @@ def _train(
         network.remember(faces.images, backbone_weights)
         run.copy_to_mean()
     place = fabric.device, fabric.global_rank, fabric.world_size
-    feed = Feed(faces, holes, p.batch, config.seed, config.merge, *place, p.data, p.large_holes)
+    feed = Feed(faces, holes, p.batch, config.seed, config.merge, *place, data=p.data, large_holes=p.large_holes)
     steps = -(-p.images // p.batch)
     _loop(run, feed, resumed, steps, out, progress)
     if fabric.is_global_zero:
