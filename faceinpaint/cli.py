@@ -358,9 +358,7 @@ def table(
         show(table.overlaps(parsers), Console())
     if out is not None:
         paths = table.write(records, out, parsers)
-        if records:
-            paths += write_plots(records, out, read_logs(places))
-        print(*paths, sep="\n")
+        print(*paths, *(write_plots(records, out, read_logs(places)) if records else ()), sep="\n")
 
 
 @app.command()
