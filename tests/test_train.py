@@ -901,10 +901,11 @@ def test_a_batch_follows_from_its_step_alone(marked: tuple[FaceSet, HoleSet]) ->
 
 def test_large_holes_can_be_drawn_more_often(marked: tuple[FaceSet, HoleSet]) -> None:
     """Of these four the two largest, and nothing else of a step changes."""
-    faces, holes = marked
-    holes.holes[:] = 0
+    faces, some = marked
+    cut = np.zeros_like(some.holes)
     for i, side in enumerate((20, 4, 31, 8)):
-        holes.holes[i, :side, :side] = 1
+        cut[i, :side, :side] = 1
+    holes = HoleSet(cut, some.ids, some.sha256, some.source)
     plain, larger = (Feed(faces, holes, batch=4, seed=5, large_holes=share) for share in (0.0, 1.0))
     for step in range(20):
         (at, _, *rest), (same, large, *others) = plain.plan(step), larger.plan(step)

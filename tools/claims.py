@@ -98,7 +98,7 @@ def main() -> None:
             if how.options.get(option) != value:
                 told.error(f"{asked} was not trained with {option}={value}")
             also = measure(other, faces, holes)
-            found |= {f"trained_{value}": also["seams"]["learned"] if value == "local" else also["raw_l1"]}
+            found[f"trained_{value}"] = also["seams"]["learned"] if option == "fusion" else also["raw_l1"]
     record = {
         "kind": "claims", "version": 1, "size": size, "pairs": len(faces), "faces": faces.source,
         "holes": holes.source, "training": about, **found,

@@ -71,7 +71,7 @@ class Feed:
         self.tables = torch.from_numpy(np.stack([table, table[list(MIRRORED)]])).to(self.device)  # as it is, mirrored
         self.batch, self.seed, self.share = batch, seed, slice(rank * batch // world, (rank + 1) * batch // world)
         self.large_holes = large_holes
-        self.large = np.argsort(holes.holes.reshape(len(holes), -1).mean(1), kind="stable")[len(holes) // 2 :]
+        self.large = np.argsort(holes.fractions, kind="stable")[len(holes) // 2 :]
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     def plan(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
