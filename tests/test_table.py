@@ -173,6 +173,11 @@ def test_notes_say_what_a_reader_must_know(records: list[dict[str, Any]]) -> Non
     assert "before." not in text
     records[3]["training"] |= {"start": {"images": 9_000, "config": {"preset": {"size": 32}}}}
     assert "weights that had seen 9,000 images of 32x32 before." in "\n".join(notes(records))
+    first = {"images": 5_000, "config": {"preset": {"size": 32}}, "begin": None}
+    small = {"images": 700, "config": {"preset": {"size": 16}}, "begin": first}
+    records[3]["training"] |= {"begin": {"images": 9_000, "config": {"preset": {"size": 32}}, "begin": small}}
+    told = "weights that had seen 14,000 images of 32x32, then 700 images of 16x16 before."
+    assert told in "\n".join(notes(records))
     records[2]["training"] |= {"images": 20_000, "earlier": [3_000, 8_000]}
     assert "Trained for 3,000, then on to 8,000, then on to 20,000 images:" in "\n".join(notes(records))
 

@@ -287,11 +287,13 @@ class Training(_Json):
         return self.config.get("options") or {}
 
     @property
-    def began(self) -> tuple[int, int] | None:
-        """Images that the weights it began with had seen, and their size; None if it began with random ones."""
-        if not self.begin:
-            return None
-        return self.begin["images"], self.begin["config"]["preset"]["size"]
+    def began(self) -> dict[int, int]:
+        """Images that the weights it began with had seen, by size, the first size first; empty if they were random."""
+        before, seen = self.begin, list[tuple[int, int]]()
+        while before:
+            seen.insert(0, (before["config"]["preset"]["size"], before["images"]))
+            before = before.get("begin") or before.get("start")
+        return {size: sum(images for side, images in seen if side == size) for size, _ in seen}
 
 
 Groups = Mapping[str, Mapping[str, Summary]]

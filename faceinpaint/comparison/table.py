@@ -258,10 +258,9 @@ def notes(records: Sequence[Record], intervals: bool = True) -> list[str]:
 
 
 def _began(trained: Sequence[Training]) -> list[str]:
-    return [
-        f"Images seen are counted from weights that had seen {count:,} images of {side}x{side} before."
-        for count, side in sorted({t.began for t in trained if t.began})
-    ]
+    found = sorted({tuple(t.began.items()) for t in trained if t.began})
+    told = (", then ".join(f"{images:,} images of {side}x{side}" for side, images in sizes) for sizes in found)
+    return [f"Images seen are counted from weights that had seen {sizes} before." for sizes in told]
 
 
 def _on_enlarged(records: Sequence[Record]) -> list[str]:
