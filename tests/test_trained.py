@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -18,7 +19,7 @@ from faceinpaint.cli import weights_download
 from faceinpaint.errors import CheckpointError, ConfigError
 from faceinpaint.presets import preset
 from faceinpaint.repair import trained
-from faceinpaint.training.run import Config, load_generator, load_parser
+from faceinpaint.training.run import Config, load_generator, load_parser, load_smaller
 
 P = preset("smoke", size=32, reading="R1", width=4, style_width=4, parser_width=4, baseline_scale=0.06)
 
@@ -283,6 +284,55 @@ def test_what_is_fetched_must_be_what_the_list_names(server: FolderServer, elsew
         trained.download("other", address=server.address)
     with pytest.raises(CheckpointError, match="404"):
         trained.download("plain", address=server.address + "/none")
+
+
+@pytest.fixture
+def chained(shelf: Path, tmp_path: Path) -> Path:
+    """The same list, and weights of twice the size that begin from its first."""
+    beneath = load_smaller(shelf / "ours" / "generator.safetensors", shelf / "ours" / "parser.safetensors")
+    config = Config("facial-style", dataclasses.replace(P, size=64, start="smaller"), smaller=beneath)
+    made = config.generator().state_dict(), {"config": config.to_dict()}
+    (tmp_path / "runs" / "large").mkdir()
+    weights.save(tmp_path / "runs" / "large" / "generator.safetensors", *made)
+    guess = run(tmp_path / "runs" / "large-parser", "parser")
+    trained.add(tmp_path / "runs" / "large", "large", "nothing", "MIT", parser=guess, folder=shelf)
+    return shelf
+
+
+def test_what_weights_begin_from_is_held_once(chained: Path, tmp_path: Path) -> None:
+    assert trained.find("large", folder=chained).entry.smaller == "ours"
+    file = chained / "large" / "generator.safetensors"
+    assert not any(name.startswith("smaller.") for name in weights.load(file)[0])
+    read, whole = load_generator(file)[0].state_dict(), load_generator(tmp_path / "runs" / "large")[0].state_dict()
+    assert read.keys() == whole.keys()
+    assert all(torch.allclose(read[n].double(), whole[n].double(), rtol=1e-3, atol=1e-6) for n in whole)
+    beneath = load_generator(chained / "ours" / "generator.safetensors")[0].state_dict()
+    assert all(torch.equal(read[f"smaller.network.{n}"], beneath[n]) for n in beneath)
+
+    with pytest.raises(ConfigError, match="large begin from ours"):
+        trained.add(tmp_path / "runs" / "gated", "ours", "nothing", "MIT", folder=chained)
+    with pytest.raises(CheckpointError, match="begin from weights of 32 pixels") as caught:
+        trained.add(file, "alone", "nothing", "MIT", folder=tmp_path / "other")
+    assert "weights download" in caught.value.remedy
+    assert trained.listed(tmp_path / "other") == []
+    shutil.rmtree(chained / "ours")
+    with pytest.raises(CheckpointError, match="in no folder beside theirs"):
+        load_generator(file)
+
+
+def test_what_weights_begin_from_is_kept_with_them_where_no_list_has_it(chained: Path, tmp_path: Path) -> None:
+    large, guess = tmp_path / "runs" / "large", tmp_path / "runs" / "large-parser"
+    assert trained.add(large, "alone", "nothing", "MIT", parser=guess, folder=tmp_path / "other").smaller is None
+    load_generator(tmp_path / "other" / "alone" / "generator.safetensors")
+
+
+def test_what_weights_begin_from_is_fetched_with_them(chained: Path, server: FolderServer, elsewhere: Path) -> None:
+    assert trained.download("large", address=server.address).name == "large"
+    assert [entry.name for entry in trained.listed()] == ["ours", "large"]
+    load_generator(trained.find("large").generator)
+    before = len(server.asked)
+    trained.download("large", address=server.address)
+    assert len(server.asked) == before + 4  # not what is there
 
 
 def test_weights_of_the_hub_are_asked_for_by_name(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:

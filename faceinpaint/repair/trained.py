@@ -27,7 +27,7 @@ from faceinpaint.download import BROKEN, fetch
 from faceinpaint.errors import CheckpointError, ConfigError
 from faceinpaint.files import claimed, read_json, sha256_of, write_json
 from faceinpaint.provenance import repository
-from faceinpaint.training.run import check_merge, load_generator, load_parser, repairer
+from faceinpaint.training.run import SMALLER, SmallerRun, check_merge, load_generator, load_parser, repairer
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "weights"
 """Where a checkout of the repository keeps them; a copy of the library installed without one has no such folder."""
@@ -51,6 +51,7 @@ class Trained:
         trained_on: pictures, size and number, in one line.
         licence: of the weights, which follows from that of the pictures.
         generator, parser: sha256 of the two files; no parser where the generator reads no map.
+        smaller: name of the entry whose repair, enlarged, its start is; None with any other start.
 
     >>> str(Trained("mine-64", "drawn faces, 64x64", "MIT", "0" * 64))
     'mine-64: trained on drawn faces, 64x64; MIT'
@@ -61,6 +62,7 @@ class Trained:
     licence: str
     generator: str
     parser: str | None = None
+    smaller: str | None = None
 
     def __str__(self) -> str:
         return f"{self.name}: trained on {self.trained_on}; {self.licence}"
@@ -136,11 +138,11 @@ def _read(path: Path) -> list[Trained]:
     if not path.is_file():
         return []
     entries = read_json(path).get("weights")
-    fields = {"name", "trained_on", "licence", "generator", "parser"}
+    needed, spare = {"name", "trained_on", "licence", "generator"}, {"parser", "smaller"}
     good = isinstance(entries, list) and all(
         isinstance(e, dict)
-        and e.keys() == fields
-        and all(isinstance(e[f], str) or (f == "parser" and e[f] is None) for f in fields)
+        and needed <= e.keys() <= needed | spare
+        and all(isinstance(e[f], str) or (f in spare and e[f] is None) for f in e)
         and plain_name(e["name"])
         for e in entries
     )
@@ -230,7 +232,8 @@ def _from_hub(name: str) -> Path:
 
 
 def download(name: str | None = None, *, address: str | None = None, folder: Path | None = None) -> Trained:
-    """Fetch weights of the repository into the user's cache; an attempt that broke off is gone on with.
+    """Fetch weights of the repository into the user's cache, with those that they begin from; an attempt that broke
+    off is gone on with.
 
     Args:
         name: of an entry of :func:`published`; the first by default.
@@ -255,6 +258,8 @@ def download(name: str | None = None, *, address: str | None = None, folder: Pat
         raise ConfigError("the package does not say where its repository is", "Name the address of its data/weights")
     address = address or f"{home}/raw/main/data/weights"
     folder = folder or places()[-1]
+    if entry.smaller is not None and offered[entry.smaller] not in _read(folder / "index.json"):
+        download(entry.smaller, address=address, folder=folder)
     with claimed(folder):
         new = folder / f".{entry.name}.fetched"
         new.mkdir(exist_ok=True)
@@ -299,6 +304,8 @@ def add(
 ) -> Trained:  # fmt: skip
     """Put the weights of a run into the list, in half precision; an entry of the same name is replaced in its place.
 
+    The smaller network that a generator begins from is left out where it is an entry of the list.
+
     Args:
         run: folder of the generator's run, or its file.
         name: of the entry.
@@ -309,8 +316,8 @@ def add(
 
     Raises:
         CheckpointError: a file cannot be used.
-        ConfigError: the generator reads a map and there is no parser or one of another merge, or the name cannot be
-            that of a folder. Then the list and its weights are as they were.
+        ConfigError: the generator reads a map and there is no parser or one of another merge, the name cannot be that
+            of a folder, or it is that of weights from which others of the list begin. Then all is as it was.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as place:
@@ -332,20 +339,32 @@ def add(
         check_merge(load_parser(found.parser)[1], config, found.parser)
         sources["parser"] = found.parser
     entries = listed(folder)
+    if above := [other.name for other in entries if other.smaller == name]:
+        raise ConfigError(f"{above[0]} begin from {name}, and not from others", "Take another name")
+    beneath = _entry_of(config.smaller, entries)
     at = [i for i, other in enumerate(entries) if other.name == name]
     entries = [other for other in entries if other.name != name]
     new = folder / f".{name}.new"
     shutil.rmtree(new, ignore_errors=True)  # what a process that was killed has left
     new.mkdir(parents=True)
     try:
-        sums = {part: halve(source, new / f"{part}.safetensors") for part, source in sources.items()}
-        entry = Trained(name, trained_on, licence, **sums)
+        sums = {p: halve(source, new / f"{p}.safetensors", bool(beneath)) for p, source in sources.items()}
+        entry = Trained(name, trained_on, licence, **sums, smaller=beneath and beneath.name)
+        load_generator(new / "generator.safetensors")  # beside the others, where it finds what it begins from
         entries.insert(0 if first else at[0] if at else len(entries), entry)
         with _swapped(new, folder / name):
             write_json(folder / "index.json", {"weights": [asdict(e) for e in entries]})
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return entry
+
+
+def _entry_of(smaller: SmallerRun | None, entries: list[Trained]) -> Trained | None:
+    """Which entry a smaller network is, if any."""
+    if smaller is None:
+        return None
+    sums = smaller.generator["sha256"], smaller.parser["sha256"] if smaller.parser else None
+    return next((entry for entry in entries if (entry.generator, entry.parser) == sums), None)
 
 
 @contextmanager
@@ -378,8 +397,12 @@ def halved(tensor: torch.Tensor) -> torch.Tensor:
     return small if bool(small.isfinite().all()) else tensor
 
 
-def halve(source: Path, out: Path) -> str:
+def halve(source: Path, out: Path, without_smaller: bool = False) -> str:
     """Write weights in half precision (:func:`halved`), with their training record.
+
+    Args:
+        source, out: ``.safetensors`` files.
+        without_smaller: leave out the smaller network that they begin from.
 
     Returns:
         the sha256 of the new file.
@@ -395,6 +418,7 @@ def halve(source: Path, out: Path) -> str:
     (64, torch.float16)
     """
     tensors, about = weights.load(source)
+    kept = (name for name in tensors if not (without_smaller and name.startswith(SMALLER)))
     record: dict[str, Any] = {k: v for k, v in about.items() if k != "sha256"}
-    weights.save(out, {name: halved(tensor) for name, tensor in tensors.items()}, record | {"stored": "float16"})
+    weights.save(out, {name: halved(tensors[name]) for name in kept}, record | {"stored": "float16"})
     return str(read_json(out.with_suffix(".json"))["sha256"])

@@ -21,6 +21,9 @@ from faceinpaint.presets import Preset, preset
 from faceinpaint.regions import MERGES
 from faceinpaint.training.methods import AS_PRINTED, METHODS, PARSER, Method, method
 
+SMALLER = "smaller."
+"""How the names of the weights begin that a generator with start ``smaller`` holds of the smaller network."""
+
 
 class _Unfilled(TorchFunctionMode):
     """Leaves tensors as they are made, where random numbers are not looked at: to fill one on the device ``meta``,
@@ -189,11 +192,15 @@ def repairer(config: Config, path: str | Path) -> Method:
 def load_generator(path: str | Path) -> tuple[nn.Module, Config, dict[str, Any]]:
     """A trained generator, ready to use, with its configuration and training record.
 
+    The smaller network that it begins from is in its file, or in a folder beside its own, so that two weights of a list
+    need not hold it twice.
+
     Args:
         path: ``generator.safetensors``, or the folder of a run that holds it.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or does not fit its configuration.
+        CheckpointError: the file is missing, damaged, or does not fit its configuration; or the smaller network is
+            neither here nor there.
         ConfigError: the configuration is not valid.
     """
     folder, path = Path(path), weights.trained_file(path)
@@ -205,10 +212,26 @@ def load_generator(path: str | Path) -> tuple[nn.Module, Config, dict[str, Any]]
     if not isinstance(about.get("config"), dict):
         raise CheckpointError("its JSON does not say how it was trained", "Train again", path.with_suffix(".json"))
     config = Config.from_dict(about["config"], path.with_suffix(".json"))
+    if config.smaller is not None and not any(name.startswith(SMALLER) for name in tensors):
+        tensors |= {SMALLER + name: tensor for name, tensor in _beside(path, config.smaller).items()}
     with _Unfilled():
         generator = config.generator()
     weights.fill(generator, tensors, path)
     return generator.eval().requires_grad_(False), config, about
+
+
+def _beside(path: Path, wanted: SmallerRun) -> dict[str, Tensor]:
+    """The weights of a smaller network out of the folder beside that of ``path`` that holds them."""
+    for other in sorted(path.absolute().parent.parent.glob("*/generator.json")):
+        if read_json(other).get("sha256") == wanted.generator["sha256"]:
+            found = load_smaller(other.with_suffix(".safetensors"), other.with_name("parser.safetensors"))
+            if found == wanted and found.tensors is not None:
+                return found.tensors
+    size, named = wanted.size, str(wanted.generator["sha256"])[:12]
+    raise CheckpointError(
+        f"they begin from weights of {size} pixels (sha256 {named}...), which are in no folder beside theirs",
+        "Put those and their parser there (`faceinpaint weights download` fetches both)", path,
+    )  # fmt: skip
 
 
 def load_parser(path: str | Path) -> tuple[nn.Module, Config, dict[str, Any]]:

@@ -46,7 +46,16 @@ from faceinpaint.training.processes import (
     launch,
     share_statistics,
 )
-from faceinpaint.training.run import Config, brief_of, check_merge, claim, differences, load_parser, log_lines
+from faceinpaint.training.run import (
+    SMALLER,
+    Config,
+    brief_of,
+    check_merge,
+    claim,
+    differences,
+    load_parser,
+    log_lines,
+)
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -261,8 +270,8 @@ class _Run:
         Raises:
             CheckpointError: they do not fit.
         """
-        own = {n: t for n, t in self.bare["generator"].state_dict().items() if n.startswith("smaller.")}
-        given = {n: t for n, t in tensors.items() if not n.startswith("smaller.")}
+        own = {n: t for n, t in self.bare["generator"].state_dict().items() if n.startswith(SMALLER)}
+        given = {n: t for n, t in tensors.items() if not n.startswith(SMALLER)}
         weights.fill(self.bare["generator"], given | own, path)
         self.copy_to_mean()
 
