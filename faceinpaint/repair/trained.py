@@ -258,8 +258,9 @@ def download(name: str | None = None, *, address: str | None = None, folder: Pat
         raise ConfigError("the package does not say where its repository is", "Name the address of its data/weights")
     address = address or f"{home}/raw/main/data/weights"
     folder = folder or places()[-1]
-    if entry.smaller is not None and offered[entry.smaller] not in _read(folder / "index.json"):
-        download(entry.smaller, address=address, folder=folder)
+    beneath = offered.get(entry.smaller or "")
+    if beneath is not None and beneath not in _read(folder / "index.json"):
+        download(beneath.name, address=address, folder=folder)
     with claimed(folder):
         new = folder / f".{entry.name}.fetched"
         new.mkdir(exist_ok=True)
