@@ -350,7 +350,7 @@ def add(
     new.mkdir(parents=True)
     try:
         sums = {p: halve(source, new / f"{p}.safetensors", bool(beneath)) for p, source in sources.items()}
-        entry = Trained(name, trained_on, licence, **sums, smaller=beneath and beneath.name)
+        entry = Trained(name, trained_on, licence, **sums, smaller=beneath.name if beneath else None)
         load_generator(new / "generator.safetensors")  # beside the others, where it finds what it begins from
         entries.insert(0 if first else at[0] if at else len(entries), entry)
         with _swapped(new, folder / name):
