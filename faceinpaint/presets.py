@@ -98,7 +98,7 @@ PRESETS = {
         Preset("smoke"),
         Preset(
             "cpu", batch=4, faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998,
-            reading="R2", width=28, parser_width=24, checkpoint_every=2_048, sample_every=8_192,
+            parser_width=24, checkpoint_every=2_048, sample_every=8_192,
         ),
         Preset(
             "gpu", size=256, faces=8_192, holes=8_192, pairs_per_bin=500, images=400_000, batch=32, lr=2e-4, ema=0.999,

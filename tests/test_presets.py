@@ -65,7 +65,7 @@ def test_changes_replace_fields_and_nothing_else() -> None:
     made = preset("cpu", batch=3, lr=1e-3, heads="separate", compile=True, size=96)
     assert made == dataclasses.replace(PRESETS["cpu"], batch=3, lr=1e-3, heads="separate", compile=True, size=96)
     assert PRESETS["cpu"] == Preset(
-        "cpu", batch=4, faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998, reading="R2", width=28,
+        "cpu", batch=4, faces=8_192, holes=8_192, pairs_per_bin=100, images=60_000, ema=0.998,
         parser_width=24, checkpoint_every=2_048, sample_every=8_192,
     )  # fmt: skip
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -316,7 +316,7 @@ def test_rows_that_are_the_default_of_the_preset_are_left_out(tmp_path: Path) ->
     }
     assert left == {
         "smoke": {"reading-r1"},
-        "cpu": {"reading-r2"},
+        "cpu": {"reading-r1"},
         "gpu": {"reading-r1", "style-ups-3"},
         "paper": {"reading-r1", "style-ups-3", "heads-separate"},
     }
@@ -402,12 +402,20 @@ def test_other_readings_are_so_wide_that_they_cost_the_same(scale: str) -> None:
 
 
 def test_the_plain_network_costs_what_the_method_costs() -> None:
-    """At the preset that both rows are trained at; it has neither style network nor repair modules."""
+    """At the preset that both rows are trained at, as nearly as whole widths allow; without styles and repairs."""
     (plain,) = (row for row in WITHOUT_STYLES if row.method == "facial-style")
     at = PRESETS["cpu"]
     ours = Config("facial-style", at).generator().eval()
     bare = plain.config(at).generator().eval()
-    assert count_flops(bare, at.size) == pytest.approx(count_flops(ours, at.size), rel=0.02)
+    costs = {
+        width: count_flops(Config("facial-style", at, {"norm": "none", "width": width}, "none").generator(), at.size)
+        for width in range(at.width, 2 * at.width)
+    }
+    wanted = count_flops(ours, at.size)
+    nearest = min(costs, key=lambda width: abs(costs[width] - wanted))
+    assert plain.options["width"] == nearest
+    assert count_flops(bare, at.size) == costs[nearest]
+    assert wanted <= costs[nearest] <= 1.025 * wanted  # if anything, the plain one has the advantage
     names = {name.split(".")[1] for name, _ in bare.named_parameters()}
     assert names == {"encoder", "decoder"}
     assert not plain.config(at).reads_map

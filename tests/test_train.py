@@ -496,8 +496,14 @@ def test_training_goes_on_from_other_weights_at_another_size(faces: FaceSet, hol
     train(moving, *larger, tmp_path / "b", begin=first)
     assert results(tmp_path / "a") == results(tmp_path / "b")
     assert whole.read_bytes() != first.read_bytes()
-    with pytest.raises(CheckpointError, match="do not fit"):
-        train(Config("facial-style", tiny(width=8)), faces, holes, tmp_path / "c", begin=first)
+    remedies = {
+        "Set width=4, style_width=4, as they have": Config("facial-style", tiny(width=8, style_width=6)),
+        "of the same method, width and options": Config("facial-style", tiny(), {"fusion": "local"}),
+        "weights of the same method": Config("gated-conv", tiny()),
+    }
+    for remedy, other in remedies.items():
+        with pytest.raises(CheckpointError, match=f"do not fit .*{remedy}"):
+            train(other, faces, holes, tmp_path / remedy, begin=first)
     with pytest.raises(CheckpointError, match="no such file"):
         train(still, faces, holes, tmp_path / "d", begin=tmp_path / "nothing")
 

@@ -164,7 +164,7 @@ ABLATIONS = (
 WITHOUT_STYLES = (
     RowPlan(
         "plain-unet", "A plain U-Net of the same cost", "facial-style", merge="none",
-        options={"norm": "none", "width": 36},
+        options={"norm": "none", "width": 24},
     ),
     RowPlan("gated-conv-our-losses", "DF2's generator", "gated-conv-our-losses"),
 )  # fmt: skip

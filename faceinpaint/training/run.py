@@ -371,6 +371,29 @@ def differences(held: Any, wanted: Any, name: str = "it") -> list[str]:
     return [f"{name} is {held!r} there, {wanted!r} here"]
 
 
+def other_widths(held: dict[str, Any], config: Config, path: Path) -> list[str]:
+    """Settings that give the network of weights on file other sizes than that of a run, as they are there.
+
+    Args:
+        held: what is recorded beside the weights.
+        config: of the run.
+        path: of the weights.
+
+    Returns:
+        such as ["reading=R2", "width=28"]; none where the methods differ.
+    """
+    theirs, chosen = Config.from_dict(held["config"], path), method(config.method)
+    if theirs.method != config.method:
+        return []
+    there = {name: getattr(theirs.preset, name) for name in chosen.settings}
+    sizes = chosen.sizes(config.preset)
+    return [
+        f"{name}={value}"
+        for name, value in there.items()
+        if chosen.sizes(dataclasses.replace(config.preset, **{name: value})) != sizes
+    ]
+
+
 def _longer(held: Any, wanted: Any) -> bool:
     """Whether a parser is the one of before, taken further."""
     if not isinstance(held, dict) or not isinstance(wanted, dict) or differences(held.get("config"), wanted["config"]):

@@ -55,6 +55,7 @@ from faceinpaint.training.run import (
     differences,
     load_parser,
     log_lines,
+    other_widths,
 )
 
 if TYPE_CHECKING:
@@ -169,7 +170,12 @@ def _train(
     run = _Run(config, chosen, fabric, backbone, guesser)
     resumed = run.restore(out / "checkpoints")
     if first and not resumed:
-        run.begin(first, source)
+        try:
+            run.begin(first, source)
+        except CheckpointError as error:
+            unlike = ", ".join(other_widths(before, config, source))
+            remedy = f"Set {unlike}, as they have" if unlike else error.remedy
+            raise CheckpointError(error.problem, remedy, source) from None
     if chosen.remembers and not resumed:
         network: Any = within(run.bare["generator"])
         network.remember(faces.images, backbone_weights)
