@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import shutil
@@ -18,6 +19,7 @@ from faceinpaint.comparison.records import Record, read_logs, read_records
 from faceinpaint.comparison.reproduce import (
     ABLATIONS,
     CLASSICAL,
+    EQUAL_COST,
     PLANS,
     PRINTED,
     ROWS,
@@ -33,6 +35,7 @@ from faceinpaint.data.pairs import TestSet, make_pairs, read_pairs, write_pairs
 from faceinpaint.data.sources import Sources
 from faceinpaint.errors import CheckpointError, ConfigError, DataError, WeightsError
 from faceinpaint.files import sha256_of
+from faceinpaint.options import Reading
 from faceinpaint.presets import PRESETS, Preset, preset
 from faceinpaint.training import train as training
 from faceinpaint.training.methods import AS_PRINTED, METHODS
@@ -401,21 +404,23 @@ def test_other_readings_are_so_wide_that_they_cost_the_same(scale: str) -> None:
         assert (config.options["width"] == at.width) == (name == at.reading)
 
 
-def test_the_plain_network_costs_what_the_method_costs() -> None:
+@pytest.mark.parametrize("reading", ["R1", "R2", "R3"])
+def test_the_plain_network_costs_what_the_method_costs(reading: Reading) -> None:
     """At the preset that both rows are trained at, as nearly as whole widths allow; without styles and repairs."""
     (plain,) = (row for row in WITHOUT_STYLES if row.method == "facial-style")
-    at = PRESETS["cpu"]
-    ours = Config("facial-style", at).generator().eval()
-    bare = plain.config(at).generator().eval()
+    at = preset("cpu", reading=reading, width=EQUAL_COST[reading])
+    config = plain.config(at)
     costs = {
-        width: count_flops(Config("facial-style", at, {"norm": "none", "width": width}, "none").generator(), at.size)
-        for width in range(at.width, 2 * at.width)
+        width: count_flops(dataclasses.replace(config, options={"norm": "none", "width": width}).generator(), at.size)
+        for width in range(at.width + 4, at.width + 14)
     }
-    wanted = count_flops(ours, at.size)
-    nearest = min(costs, key=lambda width: abs(costs[width] - wanted))
-    assert plain.options["width"] == nearest
-    assert count_flops(bare, at.size) == costs[nearest]
-    assert wanted <= costs[nearest] <= 1.025 * wanted  # if anything, the plain one has the advantage
-    names = {name.split(".")[1] for name, _ in bare.named_parameters()}
-    assert names == {"encoder", "decoder"}
-    assert not plain.config(at).reads_map
+    wanted = count_flops(Config("facial-style", at).generator(), at.size)
+    assert config.options == {"norm": "none", "width": min(costs, key=lambda width: abs(costs[width] - wanted))}
+    bare = config.generator()
+    within = 0.02 if reading == "R2" else 0.025  # a channel more or less is 6 to 8%
+    assert count_flops(bare, at.size) == pytest.approx(wanted, rel=within)
+    if reading == PRESETS["cpu"].reading:
+        assert at == PRESETS["cpu"]
+        assert count_flops(bare, at.size) >= wanted  # if anything, the plain one has the advantage
+    assert {name.split(".")[1] for name, _ in bare.named_parameters()} == {"encoder", "decoder"}
+    assert not config.reads_map

@@ -37,9 +37,12 @@ from faceinpaint.training.train import train
 log = logging.getLogger(__name__)
 
 
-EQUAL_COST: dict[Reading, int] = {"R1": 4, "R2": 7, "R3": 6}
-"""Widths at which the layer readings cost about the same, one against another. Rows of other readings than the preset's
-are made so wide: at equal width, R1 has three times the operations of R2."""
+EQUAL_COST: dict[Reading, int] = {"R1": 16, "R2": 28, "R3": 24}
+"""Widths at which layer readings cost about the same at the preset ``cpu``. Rows of other readings than the preset's are
+made so wide: at equal width, R1 has three times the operations of R2."""
+
+WITHOUT_STYLES_WIDTH: dict[Reading, int] = {"R1": 24, "R2": 36, "R3": 34}
+"""The same of the generator without styles and repairs, as nearly as whole widths allow."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,9 @@ class RowPlan:
         if reading := options.get("reading"):
             width = preset.width * EQUAL_COST[reading] / EQUAL_COST[preset.reading]
             options = options | {"width": max(1, round(width / 4)) * 4}
+        elif options.get("norm") == "none":
+            width = preset.width * WITHOUT_STYLES_WIDTH[preset.reading] / EQUAL_COST[preset.reading]
+            options = options | {"width": max(1, round(width))}
         return Config(self.method, at, options, self.merge, seed + self.seed)
 
 
@@ -164,12 +170,12 @@ ABLATIONS = (
 WITHOUT_STYLES = (
     RowPlan(
         "plain-unet", "A plain U-Net of the same cost", "facial-style", merge="none",
-        options={"norm": "none", "width": 24},
+        options={"norm": "none"},
     ),
     RowPlan("gated-conv-our-losses", "DF2's generator", "gated-conv-our-losses"),
 )  # fmt: skip
 """The same start and losses around other networks: what is left of the gain without the patent's styles. At the preset
-``cpu`` the first costs as many operations as the default."""
+``cpu`` the first costs as many operations as the method, whatever its layer reading."""
 
 AGAIN = (
     _ours("fusion-local-1", "Local style only, seed 1", 1, fusion="local"),
@@ -177,7 +183,13 @@ AGAIN = (
 )
 """Second seeds of rows that a claim of the patent hangs on and that lie within the seeds of the default."""
 
-PLANS = {"table": ROWS, "ablations": (*ABLATIONS, *WITHOUT_STYLES, *AGAIN), "prior-arts": PRIOR_ARTS}
+TOGETHER = (
+    _ours("l1-style-twice", "L1 and style weighted twice", reconstruction=2.0, style=50.0),
+    _ours("l1-style-features-twice", "All but the critic twice", reconstruction=2.0, style=50.0, perceptual=0.2),
+)
+"""Weights of the losses that change together with that of the L1."""
+
+PLANS = {"table": ROWS, "ablations": (*ABLATIONS, *TOGETHER, *WITHOUT_STYLES, *AGAIN), "prior-arts": PRIOR_ARTS}
 
 
 def methods_of(rows: Sequence[RowPlan]) -> list[Method]:
