@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 
 
 EQUAL_COST: dict[Reading, int] = {"R1": 16, "R2": 28, "R3": 24}
-"""Widths at which layer readings cost about the same at the preset ``cpu``. Rows of other readings than the preset's are
-made so wide: at equal width, R1 has three times the operations of R2."""
+"""Widths at which layer readings cost about the same at the preset ``cpu``. Rows of other readings than the preset's
+are made so wide: at equal width, R1 has three times the operations of R2."""
 
 WITHOUT_STYLES_WIDTH: dict[Reading, int] = {"R1": 24, "R2": 36, "R3": 34}
 """The same of the generator without styles and repairs, as nearly as whole widths allow."""

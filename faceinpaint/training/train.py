@@ -170,12 +170,7 @@ def _train(
     run = _Run(config, chosen, fabric, backbone, guesser)
     resumed = run.restore(out / "checkpoints")
     if first and not resumed:
-        try:
-            run.begin(first, source)
-        except CheckpointError as error:
-            unlike = ", ".join(other_widths(before, config, source))
-            remedy = f"Set {unlike}, as they have" if unlike else error.remedy
-            raise CheckpointError(error.problem, remedy, source) from None
+        run.begin(first, source, before)
     if chosen.remembers and not resumed:
         network: Any = within(run.bare["generator"])
         network.remember(faces.images, backbone_weights)
@@ -270,15 +265,25 @@ class _Run:
         self.parser = parser.to(fabric.device) if parser is not None else None
         self.ema = {name: t.detach().clone() for name, t in self.bare["generator"].state_dict().items()}
 
-    def begin(self, tensors: dict[str, Tensor], path: Path) -> None:
+    def begin(self, tensors: dict[str, Tensor], path: Path, told: dict[str, Any]) -> None:
         """Let the generator begin with these weights; what start ``smaller`` begins from is not among them.
 
+        Args:
+            tensors: by name.
+            path: of their file.
+            told: their training record.
+
         Raises:
-            CheckpointError: they do not fit.
+            CheckpointError: they do not fit, and with which settings they would.
         """
         own = {n: t for n, t in self.bare["generator"].state_dict().items() if n.startswith(SMALLER)}
         given = {n: t for n, t in tensors.items() if not n.startswith(SMALLER)}
-        weights.fill(self.bare["generator"], given | own, path)
+        try:
+            weights.fill(self.bare["generator"], given | own, path)
+        except CheckpointError as error:
+            unlike = ", ".join(other_widths(told, self.config, path))
+            remedy = f"Set {unlike}, as they have" if unlike else error.remedy
+            raise CheckpointError(error.problem, remedy, path) from None
         self.copy_to_mean()
 
     def copy_to_mean(self) -> None:
