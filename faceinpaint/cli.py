@@ -82,15 +82,10 @@ def data_toy(
 
     Example: `faceinpaint data toy --count 16 --size 256 --out out/toy`
     """
-    from PIL import Image
-
-    from faceinpaint.data.sources import load_faces
+    from faceinpaint.data.sources import load_faces, save_faces
 
     faces = load_faces("toy", split, size, count=count, seed=seed, progress=True)
-    for name, array in (("images", faces.images), ("labels", faces.labels)):
-        (out / name).mkdir(parents=True, exist_ok=True)
-        for face, picture in zip(faces.ids, array, strict=True):
-            Image.fromarray(picture).save(out / name / f"{face}.png")
+    save_faces(faces, out)
     print(f"{len(faces)} faces in {out}")
 
 
@@ -459,7 +454,7 @@ def weights_list() -> None:
 
     entries = trained.listed()
     for entry in entries:
-        trained.find(entry.name)  # says so if a file is not the one of the list
+        trained.check(entry.name)
         print(entry)
     if not entries:
         print(f"none in {', '.join(map(str, trained.places()))}")
@@ -575,8 +570,9 @@ def _bar(title: str, total: int, unit: str = "images", shown: bool = True) -> It
         yield bar.work(title, total, unit)
 
 
-NO_ROOM = ("out of memory", "can't allocate memory")
-"""How torch says it, on a GPU and on a CPU; other errors speak of memory as well, such as an illegal access to it."""
+NO_ROOM = ("out of memory", "can't allocate memory", "Insufficient memory")
+"""How torch says it, on a GPU and on a CPU, and OpenCV. Other errors speak of memory as well, such as an illegal access
+to it."""
 
 
 def main() -> None:
@@ -586,7 +582,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except (FaceInpaintError, OSError, MemoryError, RuntimeError) as problem:
+    except Exception as problem:
         if isinstance(problem, FaceInpaintError):
             error: FaceInpaintError = problem
         elif isinstance(problem, OSError):

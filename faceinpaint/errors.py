@@ -27,6 +27,10 @@ class FaceInpaintError(Exception):
         where = f"{path}: " if path is not None else ""
         super().__init__(f"{where}{self.problem}. {remedy}.")
 
+    def __reduce__(self) -> tuple[type[FaceInpaintError], tuple[str, str, Path | None]]:
+        """So that one raised in a worker process reaches its parent."""
+        return type(self), (self.problem, self.remedy, self.path)
+
 
 class DataError(FaceInpaintError):
     """A picture, parsing map, hole mask, pair list or folder of them cannot be used.

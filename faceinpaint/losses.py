@@ -80,9 +80,9 @@ def gram(features: Tensor) -> Tensor:
     torch.Size([1, 2, 2])
     """
     flat = features.flatten(2)
-    if flat.dtype in (torch.float16, torch.bfloat16):
-        flat = flat.float()  # sums over thousands of pixels overflow half precision
-    return flat @ flat.transpose(1, 2) / flat[0].numel()
+    with torch.autocast(flat.device.type, enabled=False):  # sums over thousands of pixels overflow half precision
+        flat = flat.float() if flat.dtype in (torch.float16, torch.bfloat16) else flat
+        return flat @ flat.transpose(1, 2) / flat[0].numel()
 
 
 def style(output: Mapping[str, Tensor], image: Mapping[str, Tensor], layers: tuple[str, ...]) -> Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import pytest
 import test_bad_input as bad
@@ -303,6 +304,7 @@ def test_a_run_has_its_own_preset(call: Call, generator: Path, tmp_path: Path) -
         MemoryError("3 TiB"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 TiB"),
+        cv2.error("alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 3 TiB"),
     ],
 )
 def test_too_little_memory_is_one_message(

@@ -6,6 +6,7 @@ code 2 and no traceback. Whatever is refused, nothing is written.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -38,7 +39,7 @@ from faceinpaint.data.masks import BIN_NAMES, drawn_holes, load_hole, open_holes
 from faceinpaint.data.pairs import Pair, check_pairs, read_pairs, write_pairs
 from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.data.sources import load_faces, load_holes
-from faceinpaint.errors import DataError, FaceInpaintError
+from faceinpaint.errors import ConfigError, DataError, FaceInpaintError
 from faceinpaint.presets import preset
 from faceinpaint.repair.photograph import inpaint
 from faceinpaint.repair.pictures import read_photograph
@@ -1139,3 +1140,11 @@ def test_good_input_is_taken(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(json.dumps(record()))
     assert read_records([tmp_path / "r.json"]) == [Record.from_json(record())]
     assert inpaint(photo(), spot(), spot(), weights=saved(tmp_path / "run"), boxes="whole").shape == (40, 40, 3)
+
+
+@pytest.mark.parametrize("kind", [DataError, ConfigError])
+def test_an_error_of_a_worker_process_reaches_its_parent(kind: type[FaceInpaintError]) -> None:
+    # One that could not be unpickled left a pool of processes waiting for ever.
+    again = pickle.loads(pickle.dumps(kind("it is empty", "Name another", "hole.png")))
+    assert (type(again), str(again)) == (kind, "hole.png: it is empty. Name another.")
+    assert str(copy.copy(again)) == str(again)

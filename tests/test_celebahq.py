@@ -407,3 +407,14 @@ def test_real_test_faces_prepare_without_a_loss(realdata, tmp_path):
     made = prepare(realdata / "celebamask-hq-256", tmp_path / "out", split="test", size=64)
     assert made.count == 500
     assert made.skipped == []
+
+
+def test_a_picture_that_viewers_turn_is_left_out(tmp_path: Path) -> None:
+    # Its map is upright or sideways, and nothing says which: to train on the wrong one would go unnoticed.
+    flat(tmp_path, ["good", "turned"])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo(1).save(tmp_path / "images" / "turned.png", exif=exif)
+    made = prepare(tmp_path, tmp_path / "out", split="all", size=32)
+    assert made.count == 1
+    assert "viewers turn it by an EXIF tag" in reasons(made.skipped)["turned.png"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,3 +160,14 @@ def test_the_pictures_of_that_record_have_holes_where_they_say(monkeypatch: pyte
         if group != SHIFTED:
             assert inside.sum() >= 0.98 * mask.sum(), "no hole beside the face's picture"
             assert (inside.mean() > 0.5) == (group == ABOVE)
+
+
+def test_threads_that_look_at_once_see_what_one_sees() -> None:
+    picture = data.astronaut()[::2, ::2].copy()
+    pictures = [picture, picture[:, ::-1].copy()]
+    alone = [finder.look(p) for p in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(finder.look, pictures * 8))
+    for i, seen in enumerate(together):
+        assert [s.score for s in seen] == [s.score for s in alone[i % 2]]
+        assert all((a.points == b.points).all() for a, b in zip(seen, alone[i % 2], strict=True))

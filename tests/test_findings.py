@@ -57,6 +57,22 @@ def test_ahead_and_behind_follow_the_records():
     assert "0 of 6 sizes" in behind
 
 
+def test_sizes_of_hole_in_which_a_row_is_ahead_follow_the_measure():
+    ours, *others = (record(key, "telea", None, level) for key, level in (("a", 25.0), ("b", 24.0), ("c", 20.0)))
+    assert findings.sizes_ahead(ours, others) == (6, 6)
+    assert findings.sizes_ahead(others[0], [ours, others[1]]) == (0, 6)
+    assert findings.sizes_ahead(ours, [replace(ours, key="twin")]) == (0, 6), "level is not ahead"
+    assert findings.sizes_ahead(ours, others, "msssim") == (0, 0), "never measured"
+
+    def with_l1(row: Record, value: float) -> Record:
+        view = {b: one | {"l1": Summary(48, 0, value, None, None)} for b, one in row.images["composited"].items()}
+        return replace(row, images=row.images | {"composited": view})
+
+    better, worse = with_l1(ours, 1.0), with_l1(others[0], 2.0)
+    assert findings.sizes_ahead(better, [worse], "l1") == (6, 6), "less is better"
+    assert findings.sizes_ahead(worse, [better], "l1") == (0, 6)
+
+
 def test_a_score_is_of_pictures_or_of_sets():
     one = group().by_key["facial-style"]
     assert findings.score(one) == one.images["composited"]["all"]["psnr"]

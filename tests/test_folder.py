@@ -15,6 +15,8 @@ from PIL import Image
 from skimage import data
 
 from faceinpaint import cli
+from faceinpaint.errors import DataError
+from faceinpaint.files import claimed
 from faceinpaint.repair import folder as files
 from faceinpaint.repair import trained
 from faceinpaint.repair.photograph import Repairer
@@ -88,7 +90,7 @@ def test_a_folder_goes_on_where_it_was_and_past_bad_files(
     assert [line for line in err.splitlines() if line.startswith("Left out")] == [
         "Left out: photos/more: no photograph", "Left out: photos/notes.txt: no photograph"
     ]  # fmt: skip
-    assert sorted(p.name for p in (folder / "out").iterdir()) == ["a.png", "b.png", files.MADE_FROM]
+    assert sorted(p.name for p in (folder / "out").iterdir()) == [".lock", "a.png", "b.png", files.MADE_FROM]
 
     times = {p.name: p.stat().st_mtime_ns for p in (folder / "out").glob("*.png")}
     for name in ("photos/bad.png", "photos/lonely.png", "photos/c.png", "holes/bad.png", "holes/nobody.png"):
@@ -291,3 +293,25 @@ def test_the_command_imports_nothing_that_it_does_not_use(folder: Path, runs: Pa
     words = ["inpaint", "photos/a.png", "--hole", "holes/a.png", "--box", "whole", "--out", "a.png"]
     command = [sys.executable, "-c", program, *words, "--weights", str(runs / "ours")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1] == "[]"
+
+
+def test_one_run_at_a_time_writes_into_a_folder(folder: Path) -> None:
+    # Two at once lost each other's entries of what repairs were made from, and each other's temporary files.
+    jobs = list(files.jobs_of(folder / "photos", folder / "holes", folder / "out"))
+    with claimed(folder / "out"), pytest.raises(DataError, match="another run is writing there"):
+        files.repair_all(Repairer.load(), jobs, files.repair_file)
+    assert not list((folder / "out").glob("*.png"))
+
+
+def test_a_link_to_nowhere_does_not_hide_what_went_wrong(folder: Path) -> None:
+    (folder / "photos" / "link.txt").symlink_to(folder / "nowhere")
+    assert [p.name for p in files.left_out(folder / "photos", folder / "holes")] == ["link.txt"]
+
+
+def test_another_photograph_is_read_once_for_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool, read = Repairer.load(), []
+    monkeypatch.setattr(tool, "likeness", lambda pixels: read.append(pixels.shape), raising=False)
+    monkeypatch.setattr(Repairer, "repair", lambda self, photo, *_, **__: Repair(photo, (), 0))
+    jobs = list(files.jobs_of(folder / "photos", folder / "holes", folder / "out", like=folder / "photos" / "a.png"))
+    made, _, failed, _ = files.repair_all(tool, jobs, files.repair_file)
+    assert (made, failed, len(read)) == (3, [], 1)

@@ -222,3 +222,9 @@ def test_the_frame_is_that_of_celeba_hq(realdata: Path) -> None:
             frames.append((frame.x - 191.5, frame.y - 191.5, frame.side, frame.tilt))
     assert len(frames) >= 206
     assert np.median(frames, axis=0) == pytest.approx([0, 0, 256, 0], abs=4)
+
+
+def test_a_square_that_cannot_be_cut_out_is_refused_whole_photographs_too() -> None:
+    assert Frame.whole(200, framing.LONGEST).side == framing.LONGEST
+    with pytest.raises(ConfigError, match="33000 x 200 is more than"):
+        Frame.whole(200, 33000)

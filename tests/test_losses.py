@@ -401,3 +401,12 @@ def test_gradients_of_weighted_l1_agree_with_finite_differences() -> None:
     output, image = logits(2, 3, 3, 3), logits(2, 3, 3, 3)
     weight = torch.rand(2, 1, 3, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(losses.weighted_l1, (output, image, weight))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_gram_is_taken_in_single_precision_under_autocast(dtype: torch.dtype) -> None:
+    features = torch.rand(1, 8, 32, 32, generator=torch.Generator().manual_seed(0)).to(dtype)
+    with torch.autocast("cpu", dtype):
+        found = losses.gram(features)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, losses.gram(features.float()))

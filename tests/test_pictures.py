@@ -406,3 +406,61 @@ def test_a_picture_is_turned_by_exif_alone(tmp_path: Path) -> None:
         start = struct.pack(f"{order}HIHHHIHHI", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)
         picture.save(tmp_path / "d.jpg", exif=b"Exif\0\0" + (b"II" if order == "<" else b"MM") + start)
         assert read_photograph(tmp_path / "d.jpg").pixels.shape == (40, 30, 3)
+
+
+def test_a_camera_and_its_place_come_back_in_a_tiff(tmp_path: Path) -> None:
+    # Pillow's compressor cannot write EXIF with directories of its own, as each camera's photograph has.
+    held = Image.Exif()
+    held[0x010F] = "a camera"
+    held.get_ifd(0x8769)[0x829A] = 0.01
+    held.get_ifd(0x8825)[1] = "N"
+    Image.fromarray(draw(2, 40)[0]).save(tmp_path / "a.jpg", exif=held)
+    write_photograph(tmp_path / "b.tif", read_photograph(tmp_path / "a.jpg"))
+    with Image.open(tmp_path / "a.jpg") as before, Image.open(tmp_path / "b.tif") as after:
+        assert np.array_equal(np.asarray(before), np.asarray(after))
+        assert after.getexif()[0x010F] == "a camera"
+        assert float(after.getexif().get_ifd(0x8769)[0x829A]) == 0.01
+        assert after.getexif().get_ifd(0x8825)[1] == "N"
+
+
+def test_notes_and_resolution_of_a_tiff_come_back(tmp_path: Path) -> None:
+    notes = {271: "a maker", 272: "a model", 306: "2026:11:22 12:00:00"}
+    held = Image.Exif()
+    held.update(notes)
+    Image.fromarray(draw(2, 40)[0]).save(tmp_path / "a.tif", exif=held, dpi=(300, 300))
+    photo = read_photograph(tmp_path / "a.tif")
+    for name in ("b.png", "b.tif"):
+        write_photograph(tmp_path / name, photo)
+        with Image.open(tmp_path / name) as after:
+            assert notes.items() <= dict(after.getexif()).items(), name
+            assert [round(float(d)) for d in after.info["dpi"]] == [300, 300], name
+
+
+def test_the_transparent_grey_of_a_gif_comes_back_or_is_refused(tmp_path: Path) -> None:
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    Image.fromarray(grey).save(tmp_path / "a.gif", transparency=5)
+    photo = read_photograph(tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as before:
+        clear = np.asarray(before.convert("RGBA"))[..., 3] == 0
+    assert clear.sum() == 1
+    write_photograph(tmp_path / "b.png", photo)
+    with Image.open(tmp_path / "b.png") as after:
+        assert np.array_equal(np.asarray(after.convert("RGBA"))[..., 3] == 0, clear)
+    for ending in (".tif", ".bmp"):
+        with pytest.raises(ConfigError, match=r"Write a \.png"):
+            write_photograph(tmp_path / f"c{ending}", photo)
+
+
+def test_large_tiff_files_are_read_and_damaged_palettes_named(tmp_path: Path) -> None:
+    image = draw(2, 40)[0]
+    Image.fromarray(image).save(tmp_path / "big.tif", big_tiff=True)
+    assert np.array_equal(read_photograph(tmp_path / "big.tif").pixels, image)
+    palette = Image.fromarray(np.full((8, 8), 1, np.uint8), "P")
+    palette.putpalette([0, 0, 0, 9, 9, 9])
+    palette.save(tmp_path / "a.bmp")
+    content = bytearray((tmp_path / "a.bmp").read_bytes())
+    start = struct.unpack_from("<I", content, 10)[0]
+    content[start:] = bytes([200]) * len(content[start:])
+    (tmp_path / "a.bmp").write_bytes(content)
+    with pytest.raises(DataError, match="fewer colours than it uses"):
+        read_photograph(tmp_path / "a.bmp")

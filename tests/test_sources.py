@@ -10,8 +10,10 @@ from made import colours
 from PIL import Image
 
 from faceinpaint.data.celebahq import prepare
-from faceinpaint.data.sources import load_faces, load_holes
+from faceinpaint.data.images import read_rgb
+from faceinpaint.data.sources import Sources, load_faces, load_holes, save_faces
 from faceinpaint.errors import ConfigError, DataError
+from faceinpaint.presets import preset
 
 # ------------------------------------------------------------------------------------------- the source
 
@@ -106,3 +108,19 @@ def test_where_no_pictures_are_near_the_layout_is_named(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     with pytest.raises(DataError, match=r"data/README\.md"):
         load_faces(tmp_path / "a" / "b", "train", 32, cache=tmp_path / "cache")
+
+
+def test_faces_are_saved_beside_no_others(tmp_path: Path) -> None:
+    save_faces(load_faces("toy", "train", 32, count=3), tmp_path)
+    save_faces(load_faces("toy", "train", 64, count=3), tmp_path)  # the same names: replaced
+    assert {read_rgb(path).shape for path in tmp_path.glob("images/*.png")} == {(64, 64, 3)}
+    with pytest.raises(DataError, match="it holds other files"):
+        save_faces(load_faces("toy", "train", 32, count=2), tmp_path)
+    assert len(list(tmp_path.glob("images/*.png"))) == 3
+
+
+def test_drawn_sources_may_be_named_by_a_path(tmp_path: Path) -> None:
+    faces, holes = Sources(faces=Path("toy"), holes=Path("drawn")).training(
+        preset("smoke", size=32, faces=2, holes=2), tmp_path
+    )
+    assert len(faces) == len(holes) == 2

@@ -16,7 +16,7 @@ from servers import FolderServer
 
 from faceinpaint import files, weights
 from faceinpaint.cli import weights_download
-from faceinpaint.errors import CheckpointError, ConfigError
+from faceinpaint.errors import CheckpointError, ConfigError, DataError
 from faceinpaint.presets import preset
 from faceinpaint.repair import trained
 from faceinpaint.training.run import Config, load_generator, load_parser, load_smaller
@@ -120,12 +120,12 @@ def test_an_entry_that_cannot_be_replaced_stays(shelf: Path, tmp_path: Path, mon
 
         for module in (trained, weights):  # each has it under a name of its own
             monkeypatch.setattr(module, "write_json", refuse)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(DataError, match="No space"):
             trained.add(again, "ours", "more", "MIT", parser=tmp_path / "runs" / "parser", folder=shelf)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(DataError, match="No space"):
             trained.add(again, "new", "more", "MIT", parser=tmp_path / "runs" / "parser", folder=shelf)
         assert contents(shelf) == before
-        assert sorted(path.name for path in shelf.iterdir()) == ["index.json", "ours", "plain"]
+        assert sorted(path.name for path in shelf.iterdir()) == [".lock", "index.json", "ours", "plain"]
 
 
 def test_what_a_killed_process_left_does_not_stand_in_the_way(shelf: Path, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_what_a_killed_process_left_does_not_stand_in_the_way(shelf: Path, tmp_p
         (shelf / rest / "generator.json").write_text("{")
     trained.add(shelf / "ours", "ours", "the same", "MIT", folder=shelf)  # its own weights may be the source
     assert trained.find("ours", folder=shelf).about == "ours: trained on the same; MIT"
-    assert sorted(path.name for path in shelf.iterdir()) == ["index.json", "ours", "plain"]
+    assert sorted(path.name for path in shelf.iterdir()) == [".lock", "index.json", "ours", "plain"]
 
 
 def test_weights_that_are_not_those_of_the_list_are_refused(shelf: Path, tmp_path: Path) -> None:
@@ -347,3 +347,30 @@ def test_weights_of_the_hub_are_asked_for_by_name(shelf: Path, monkeypatch: pyte
     assert asked == ["somebody/faces"]
     with pytest.raises(CheckpointError, match="there are no such weights"):
         trained.find("somebody/faces")  # a folder that is not there, and no question to the net
+
+
+def test_a_list_is_checked_against_the_files_themselves(shelf: Path, tmp_path: Path) -> None:
+    entry = trained.listed(shelf)[0]
+    trained.check(entry.name, folder=shelf)
+    file = shelf / entry.name / "generator.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    trained.find(entry.name, folder=shelf)  # which reads the records beside them
+    with pytest.raises(CheckpointError, match="not the weights of the list"):
+        trained.check(entry.name, folder=shelf)
+    file.unlink()
+    with pytest.raises(CheckpointError, match="not the weights of the list"):
+        trained.check(entry.name, folder=shelf)
+
+
+def test_one_process_at_a_time_adds_to_a_list(shelf: Path, tmp_path: Path) -> None:
+    entry = trained.listed(shelf)[0]
+    with files.claimed(shelf), pytest.raises(DataError, match="another run is writing there"):
+        trained.add(shelf / entry.name, "another", "nothing", "none", folder=shelf)
+    assert [e.name for e in trained.listed(shelf)].count("another") == 0
+
+
+def test_an_address_without_a_scheme_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="data/weights is no address"):
+        trained.download(address="data/weights", folder=tmp_path)

@@ -59,7 +59,7 @@ def between(page: str, marks: tuple[str, str], name: str, made: str) -> str | No
 
 @torch.no_grad()
 def picture(out: Path, path: Path) -> None:
-    """Three drawn faces with growing holes: true, damaged, and as each row repairs them."""
+    """Three drawn faces with growing holes: true, damaged, and as each row repairs them, from its start."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -79,16 +79,15 @@ def picture(out: Path, path: Path) -> None:
             continue
         trained = METHODS[row.method].trained
         network = load_generator(out / "runs" / row.key)[0] if trained else METHODS[row.method].generator()
-        columns.append(
-            (row.title, composite(network(image, hole, merge_classes(labels, row.merge)).image, image, hole))
-        )
-    figure, axes = plt.subplots(len(chosen), len(columns), figsize=(1.3 * len(columns), 1.42 * len(chosen)))
+        drawn = network(image, hole, merge_classes(labels, row.merge)).image
+        columns.append((f"{row.title}\n{row.start or ''}", composite(drawn, image, hole)))
+    figure, axes = plt.subplots(len(chosen), len(columns), figsize=(1.3 * len(columns), 1.5 * len(chosen)))
     for c, (title, pictures) in enumerate(columns):
         for r, pixels in enumerate(pictures):
             axes[r, c].imshow(((pixels.clamp(-1, 1) + 1) / 2).permute(1, 2, 0).numpy(), interpolation="nearest")
             axes[r, c].set_axis_off()
-        axes[0, c].set_title(title.partition(" (")[0], fontsize=9, color="#777777")
-    figure.subplots_adjust(0, 0, 1, 0.93, 0.03, 0.03)
+        axes[0, c].set_title(title.replace(" (classical)", ""), fontsize=9, color="#777777")
+    figure.subplots_adjust(0, 0, 1, 0.9, 0.03, 0.03)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, transparent=True)
 

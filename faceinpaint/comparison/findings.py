@@ -338,10 +338,9 @@ def against_others(group: Group) -> str:
         f"{said(rival)}, has {other:.2f}. So it is **{apart(ours, rival)} {said(rival)}**"
         + f" ({face_by_face(ours, rival)})."
     ]
-    bins = [b for b in BIN_NAMES if score(ours, group=b)]
-    won = sum(_beats_all(ours, others, b) for b in bins)
-    if bins:
-        sentences.append(f"It is ahead of all other rows in {won} of {len(bins)} sizes of holes.")
+    won, of = sizes_ahead(ours, others)
+    if of:
+        sentences.append(f"It is ahead of all other rows in {won} of {of} sizes of holes.")
     judge = best([ours, *networks], "lpips")
     if judge is not None:
         sentences.append(f"By LPIPS the best of them all is {said(judge)}.")
@@ -356,10 +355,11 @@ def against_others(group: Group) -> str:
     return " ".join(sentences)
 
 
-def _beats_all(ours: Record, others: Iterable[Record], group: str) -> bool:
-    mine = mean(ours, group=group)
-    theirs = [found for r in others if (found := mean(r, group=group)) is not None]
-    return mine is not None and bool(theirs) and mine > max(theirs)
+def sizes_ahead(ours: Record, others: Iterable[Record], metric: str = "psnr") -> tuple[int, int]:
+    """In how many sizes of holes a row is ahead of all the others, and in how many it was measured."""
+    rows = [*others, ours]  # of two that are level the first is the best
+    bins = [b for b in BIN_NAMES if score(ours, metric, b)]
+    return sum(best(rows, metric, b) is ours for b in bins), len(bins)
 
 
 def order(group: Group) -> str:

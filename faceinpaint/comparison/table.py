@@ -246,6 +246,7 @@ def notes(records: Sequence[Record], intervals: bool = True) -> list[str]:
             f"{', '.join(map(str, seeds))}, on {', '.join(sorted({t.device for t in trained}))}"
             + (f"; perceptual and style losses through {', '.join(nets)}." if nets else ".")
         )
+    out += _not_alike([r for r in records if r.training]) if trained else []
     for counts in sorted({(*t.earlier, t.images) for t in trained if t.earlier}):
         out.append(
             f"Trained for {', then on to '.join(f'{n:,}' for n in counts)} images: at each new count the learning rate "
@@ -255,6 +256,21 @@ def notes(records: Sequence[Record], intervals: bool = True) -> list[str]:
     commits = sorted({(r.commit or "none")[:12] for r in records})
     out.append(f"Commit {', '.join(commits)}; date {', '.join(sorted({r.date for r in records}))}.")
     return out
+
+
+def _not_alike(rows: Sequence[Record]) -> list[str]:
+    """What rows of one table were trained with that others were not, the most frequent setting first."""
+    lines = []
+    for setting, told in {"batch": "Faces in a batch", "precision": "Precision of training"}.items():
+        found: dict[str, dict[str, None]] = {}
+        for row in rows:
+            value = row.training.config["preset"][setting] if row.training else ""
+            found.setdefault(str(value), {})[f"{row.title} ({row.start})"] = None
+        usual, *others = sorted(found, key=lambda value: -len(found[value]))
+        if others:
+            named = "; ".join(f"{value} in {', '.join(found[value])}" for value in others)
+            lines.append(f"{told}: {usual}, but {named}.")
+    return lines
 
 
 def _began(trained: Sequence[Training]) -> list[str]:

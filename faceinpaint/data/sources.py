@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from faceinpaint.data import cache as caches
 from faceinpaint.data.celebahq import open_faces, prepare
@@ -15,7 +16,7 @@ from faceinpaint.data.masks import BIN_NAMES, drawn_holes, drawn_test_holes, ope
 from faceinpaint.data.pairs import TestSet, make_pairs, read_pairs
 from faceinpaint.data.sets import FaceSet, HoleSet
 from faceinpaint.data.toy import toy_faces
-from faceinpaint.errors import ConfigError
+from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.presets import Preset
 
 log = logging.getLogger(__name__)
@@ -114,6 +115,23 @@ def load_holes(
     return holes.subset(np.arange(count) * len(holes) // count)
 
 
+def save_faces(faces: FaceSet, out: Path) -> None:
+    """Write faces as a folder of pictures, ``images/ID.png`` and ``labels/ID.png``.
+
+    Raises:
+        DataError: others are there, with which these would be mixed.
+    """
+    names = {f"{face}.png" for face in faces.ids}
+    folders = {out / "images": faces.images, out / "labels": faces.labels}
+    for folder in folders:
+        if folder.is_dir() and (others := {path.name for path in folder.iterdir()} - names):
+            raise DataError(f"it holds other files, such as {min(others)}", "Name another folder, or empty it", folder)
+    for folder, pictures in folders.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        for face, picture in zip(faces.ids, pictures, strict=True):
+            Image.fromarray(picture).save(folder / f"{face}.png")
+
+
 @dataclass(frozen=True)
 class Sources:
     """Where pictures and weights come from.
@@ -140,7 +158,7 @@ class Sources:
         """Training faces and holes at the preset's size; a folder of pictures is prepared into ``cache`` first."""
         faces = self._faces("train", preset, cache, preset.faces, seed, progress)
         holes = load_holes(
-            self.holes, "train", preset.size, count=preset.holes if self.holes == "drawn" else None, cache=cache,
+            self.holes, "train", preset.size, count=preset.holes if str(self.holes) == "drawn" else None, cache=cache,
             white_is_hole=self.white_is_hole, seed=seed, progress=progress,
         )  # fmt: skip
         self.remark()
@@ -154,7 +172,7 @@ class Sources:
     def test(self, preset: Preset, cache: Path, seed: int = 0, progress: bool = False) -> TestSet:
         """The fixed test pairs: those of the CSV, or each test face once in every bin."""
         faces = self._faces("test", preset, cache, preset.pairs_per_bin, seed, progress)
-        if self.holes == "drawn":
+        if str(self.holes) == "drawn":
             holes = drawn_test_holes(preset.pairs_per_bin, preset.size, seed, progress)
         else:
             holes = load_holes(
@@ -163,7 +181,7 @@ class Sources:
         return TestSet(faces, holes, read_pairs(self.pairs) if self.pairs else make_pairs(faces, holes, seed))
 
     def _faces(self, split: str, preset: Preset, cache: Path, count: int, seed: int, progress: bool) -> Any:
-        drawn = self.faces == "toy"
+        drawn = str(self.faces) == "toy"
         return load_faces(
             self.faces, split, preset.size, count=count if drawn else None, cache=cache, order=self.order, seed=seed,
             progress=progress,

@@ -17,6 +17,13 @@ few (a stamp, a date) do not lend theirs to the rest."""
 
 FEW = 0.005
 
+ROUNDING = 1e-9
+"""How far beyond a line's reach a colour may seem to lie because numbers are rounded."""
+
+AT_ONCE, STRIP, SAMPLE = 1 << 13, 1 << 18, 1 << 21
+"""Colours looked at in one piece, hard ones and known ones, so that a large photograph needs little memory; and of how
+many known ones at most it is told how far nearly all are from the line."""
+
 STEPS = np.arange(-3, 3.5, 0.5)
 """How far along the line whole numbers are looked for that lie near it, where there are none beside a colour."""
 
@@ -63,16 +70,21 @@ class Line(NamedTuple):
         shrink = np.minimum(1, self.reach / np.maximum(far, 1e-9))
         wanted = self._within(colours - beside * (1 - shrink)[:, None], most)
         whole = np.rint(wanted).clip(0, most)
-        over = np.flatnonzero(self.distance(whole) > self.reach)
-        if len(over):  # rounded away from the line: the nearest whole numbers on all sides, the best of them
-            corners = np.array(np.meshgrid(*[[0, 1]] * 3, indexing="ij")).reshape(3, -1).T
-            near = wanted[over][:, None] + STEPS[:, None] * self.along  # a little lighter and darker, too
-            choices = (np.floor(near)[:, :, None] + corners).reshape(len(over), -1, 3).clip(0, most)
-            apart = np.linalg.norm(choices - wanted[over][:, None], axis=2)
-            outside = np.maximum(self.distance(choices) - self.reach, 0)
-            best = np.argmin(outside * 1e6 + apart, axis=1)
-            whole[over] = choices[np.arange(len(over)), best]
+        over = np.flatnonzero(self.distance(whole) > self.reach + ROUNDING)
+        for start in range(0, len(over), AT_ONCE):
+            some = over[start : start + AT_ONCE]
+            whole[some] = self._nearest(wanted[some], most)
         return whole
+
+    def _nearest(self, wanted: np.ndarray, most: int) -> np.ndarray:
+        """For colours (n, 3) that rounding takes away from the line: of whole numbers on all sides, the best."""
+        corners = np.array(np.meshgrid(*[[0, 1]] * 3, indexing="ij")).reshape(3, -1).T
+        near = wanted[:, None] + STEPS[:, None] * self.along  # a little lighter and darker, too
+        choices = (np.floor(near)[:, :, None] + corners).reshape(len(wanted), -1, 3).clip(0, most)
+        apart = np.linalg.norm(choices - wanted[:, None], axis=2)
+        outside = np.maximum(self.distance(choices) - self.reach, 0)
+        best = np.argmin(outside * 1e6 + apart, axis=1)
+        return np.asarray(choices[np.arange(len(wanted)), best])
 
 
 def line_of(colours: np.ndarray, most: int) -> Line:
@@ -81,12 +93,19 @@ def line_of(colours: np.ndarray, most: int) -> Line:
     >>> line_of(np.array([[10, 10, 10], [200, 200, 200]]), most=255).reach
     0.0
     """
-    colours = colours.astype(np.float64)
     if (colours == colours[:, :1]).all():
         return Line(np.zeros(3), np.full(3, 3**-0.5), 0.0)
-    centre = colours.mean(0)
-    _, directions = np.linalg.eigh(np.cov((colours - centre).T, bias=True) if len(colours) > 1 else np.eye(3))
+    count = len(colours)
+    strips = [colours[i : i + STRIP] for i in range(0, count, STRIP)]
+    centre = np.sum([strip.sum(0, dtype=np.float64) for strip in strips], axis=0) / count
+    spread = np.zeros((3, 3))
+    for strip in strips:
+        apart = strip - centre
+        spread += apart.T @ apart
+    _, directions = np.linalg.eigh(spread / count if count > 1 else np.eye(3))
     line = Line(centre, directions[:, -1], 0.0)
-    distances = line.distance(colours)
-    nearly_all = float(np.quantile(distances, 1 - FEW))
-    return line._replace(reach=nearly_all if nearly_all < PALE * most else float(distances.max()))
+    sampled = colours[:: -(-count // SAMPLE)]
+    nearly_all = float(np.quantile(line.distance(sampled), 1 - FEW))
+    if nearly_all < PALE * most:
+        return line._replace(reach=nearly_all)
+    return line._replace(reach=max(float(line.distance(strip).max()) for strip in strips))

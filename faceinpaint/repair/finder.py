@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,10 @@ def _network() -> cv2.dnn.Net:
     return cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))
 
 
+_TURN = threading.Lock()
+"""The network holds its input, so threads take turns."""
+
+
 def look(picture: np.ndarray, least: float = LEAST) -> list[Sight]:
     """Faces of a picture (H, W, 3) RGB, 0..255, from some 20 pixels up to the whole picture; the surest first.
 
@@ -124,8 +129,10 @@ def look(picture: np.ndarray, least: float = LEAST) -> list[Sight]:
     padded = np.zeros((1, 3, -(-height // STEP) * STEP, -(-width // STEP) * STEP), np.float32)
     padded[0, :, :height, :width] = picture.transpose(2, 0, 1)
     network = _network()
-    network.setInput(padded)
-    heat, size, offset, marks = (output[0] for output in network.forward(OUTPUTS))
+    with _TURN:
+        network.setInput(padded)
+        outputs = network.forward(OUTPUTS)
+    heat, size, offset, marks = (output[0] for output in outputs)
     heat = heat[0]
     peaks = np.argwhere((heat >= least) & (heat == cv2.dilate(heat, np.ones((3, 3), np.uint8))))
     found = []

@@ -5,10 +5,11 @@ What is there already is left, unless the photograph, its hole or the options ha
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 from faceinpaint.errors import ConfigError, DataError, FaceInpaintError, refusal
-from faceinpaint.files import read_json, replacing, sha256_of, write_json
+from faceinpaint.files import claimed, read_json, replacing, sha256_of, write_json
 from faceinpaint.regions import CLASSES, REGIONS
-from faceinpaint.repair.photograph import Boxes, Repairer
+from faceinpaint.repair.photograph import Boxes, Likeness, Repairer
 from faceinpaint.repair.pictures import (
     ENDINGS,
     FORMATS,
@@ -88,19 +89,25 @@ def repair_file(
     hole = read_hole_for(photo, job.hole, white_is_hole, notes)
     labels = None if job.parsing is None else read_parsing_for(photo, job.parsing, order)
     with _named(job.like):
-        like = None if job.like is None else tool.likeness(read_photograph(job.like).pixels)
+        like = None if job.like is None else _likeness(tool, job.like, _checksum(job.like))
     with _named(job.photo):
         done = tool.repair(photo.pixels, hole, labels, boxes=boxes, outside=outside, like=like)
     try:
+        write_photograph(job.out, photo.repaired(done.pixels, hole != 0))
         if job.compare is not None:
             job.compare.parent.mkdir(parents=True, exist_ok=True)
             with replacing(job.compare) as new:
                 Image.fromarray(comparison(photo.pixels, hole, done)).save(new, "PNG")
-        write_photograph(job.out, photo.repaired(done.pixels, hole != 0))
     except OSError as error:
         raise refusal(error, job.out) from error
     notes += [f"{job.like} lends {_lent(face.lent)}" for face in done.faces if face.lent is not None]
     return replace(done, notes=tuple(notes))
+
+
+@functools.lru_cache(maxsize=1)
+def _likeness(tool: Repairer, path: Path, checksum: str) -> Likeness:
+    """Of a file, read once for all photographs of a person; another checksum is another file."""
+    return tool.likeness(read_photograph(path).pixels)
 
 
 def _lent(shares: np.ndarray) -> str:
@@ -171,7 +178,7 @@ def left_out(photos: Path, holes: Path) -> list[Path]:
     """
     taken = {path for paths in _photographs(photos, holes).values() for path in paths}
     others = (path for path in photos.iterdir() if not path.name.startswith(".") and path not in taken)
-    return sorted(path for path in others if not path.samefile(holes))
+    return sorted(path for path in others if not (path.exists() and path.samefile(holes)))
 
 
 def _photographs(photos: Path, holes: Path) -> dict[str, list[Path]]:
@@ -245,6 +252,9 @@ def repair_all(
     Returns:
         how many were repaired, how many were there already, what went wrong with the others, and notes.
 
+    Raises:
+        DataError: another run is writing into a folder of theirs.
+
     >>> problem = DataError("there is no hole named a", "Give one", "a.png")
     >>> made, there, failed, notes = repair_all(Repairer.load(), [problem], repair_file)
     >>> made, there, [str(error) for error in failed], notes
@@ -253,33 +263,41 @@ def repair_all(
     made, there = 0, 0
     failed: list[FaceInpaintError] = []
     notes: list[str] = []
-    for job in jobs:
-        if isinstance(job, FaceInpaintError):
-            failed.append(job)
-        else:
-            try:
-                source = _source(job, f"{how} {tool.checksum}")
-                done = job.out.exists() and (job.compare is None or job.compare.exists())
-                if done and not again and _made_from(job.out).get(job.out.name) == source:
-                    there += 1
-                else:
-                    notes += repair(tool, job).notes
-                    write_json(job.out.with_name(MADE_FROM), _made_from(job.out) | {job.out.name: source})
-                    made += 1
-            except FaceInpaintError as error:
-                failed.append(error)
-            except Exception as error:  # whatever a library makes of one photograph must not cost the others
-                reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-                failed.append(DataError(f"it cannot be repaired ({reason})", "Try it alone", job.photo))
-        if progress:
-            progress(1, "" if isinstance(job, FaceInpaintError) else job.photo.name)
+    with ExitStack() as held:
+        for folder in sorted({job.out.parent for job in jobs if isinstance(job, Job)}):
+            held.enter_context(claimed(folder))
+        for job in jobs:
+            if isinstance(job, FaceInpaintError):
+                failed.append(job)
+            else:
+                try:
+                    source = _source(job, f"{how} {tool.checksum}")
+                    done = job.out.exists() and (job.compare is None or job.compare.exists())
+                    if done and not again and _made_from(job.out).get(job.out.name) == source:
+                        there += 1
+                    else:
+                        notes += repair(tool, job).notes
+                        write_json(job.out.with_name(MADE_FROM), _made_from(job.out) | {job.out.name: source})
+                        made += 1
+                except FaceInpaintError as error:
+                    failed.append(error)
+                except Exception as error:  # whatever a library makes of one photograph must not cost the others
+                    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                    failed.append(DataError(f"it cannot be repaired ({reason})", "Try it alone", job.photo))
+            if progress:
+                progress(1, "" if isinstance(job, FaceInpaintError) else job.photo.name)
     return made, there, failed, notes
+
+
+def _checksum(path: Path | None) -> str:
+    """Of a file; empty if there is none."""
+    return sha256_of(path) if path and path.is_file() else ""
 
 
 def _source(job: Job, how: str) -> str:
     """A checksum of all that a repair is made from."""
     paths = (job.photo, job.hole, job.parsing, *([job.like] if job.like else []))
-    sums = [sha256_of(path) if path and path.is_file() else "" for path in paths]
+    sums = [_checksum(path) for path in paths]
     return hashlib.sha256(" ".join([*sums, how]).encode()).hexdigest()
 
 

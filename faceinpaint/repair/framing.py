@@ -186,7 +186,17 @@ class Frame:
 
     @classmethod
     def whole(cls, height: int, width: int) -> Frame:
-        """The smallest square that holds a picture which is framed already."""
+        """The smallest square that holds a picture which is framed already.
+
+        Raises:
+            ConfigError: its longer side is more than :data:`LONGEST`.
+        """
+        if max(height, width) > LONGEST:
+            raise ConfigError(
+                f"a square around all of a photograph of {width} x {height} is more than the {LONGEST} x {LONGEST} "
+                "pixels that can be cut out",
+                "Give the box of the face, or shrink the photograph",
+            )
         return cls.on_pixels(width / 2, height / 2, max(height, width))
 
     @classmethod

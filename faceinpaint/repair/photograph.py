@@ -476,15 +476,15 @@ def _checked(photo: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """(H, W, C) and (H, W) bool."""
     pixels = photo[..., None] if photo.ndim == 2 else photo
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or photo.dtype not in (np.uint8, np.uint16):
-        raise DataError(
-            f"the photograph is {photo.shape} {photo.dtype}", "Give (H, W) or (H, W, 1 to 4), uint8 or uint16"
-        )
+        raise DataError(f"the photograph is {photo.shape} {photo.dtype}", "Give (H, W[, 1 to 4]), uint8 or uint16")
     if not photo.size:
         raise DataError("the photograph has no pixels", "Give one that has")
     if hole.shape != pixels.shape[:2]:
         raise DataError(f"the hole mask is {hole.shape}, the photograph {pixels.shape[:2]}", "Give both the same size")
     if hole.dtype.kind not in "biuf" or not np.isfinite(hole).all():
         raise DataError("the hole mask holds values that are not numbers", "Give 0 for known, 1 for hole")
+    if (hole != 0).all():
+        raise DataError("the hole covers the whole photograph", "Leave something to go by")
     return pixels, hole != 0
 
 
@@ -530,7 +530,7 @@ def _places(hole: np.ndarray, boxes: Sequence[Sequence[float]] | str) -> list[tu
         if boxes != "whole":
             raise ConfigError(f"unknown box {boxes!r}", 'Give x,y,width,height in pixels, or "whole"')
         return [(Frame.whole(*hole.shape), None)]
-    faces = [check_box(tuple(box)) for box in boxes]
+    faces = [check_box(tuple(np.atleast_1d(box))) for box in boxes]
     for box in faces:
         check_frame(box, *hole.shape)
     return [(Frame.around(box), box) for box in faces]

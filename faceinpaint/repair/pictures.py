@@ -11,7 +11,7 @@ import contextlib
 import io
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from faceinpaint.data.images import open_picture
+from faceinpaint.data.images import open_picture, orientation_of
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.files import replacing
 
@@ -161,13 +161,22 @@ def read_photograph(path: str | Path) -> Photograph:
     path = Path(path)
     picture = open_picture(path, (*FORMATS, "HEIF") if path.suffix.lower() in HEIC and _reads_heic(path) else FORMATS)
     content = path.read_bytes()
-    orientation = _orientation(picture)
+    orientation = orientation_of(picture)
     if content.startswith(b"\x89PNG"):
         return _from_png(path, picture, content, orientation)
-    deep = _deep_tiff(path, content) if content[:2] in (b"II", b"MM") else None
+    tags: Mapping[int, Any] = {}
+    if content[:2] in (b"II", b"MM"):
+        with Image.open(path, formats=["TIFF"]) as opened:
+            tags = dict(getattr(opened, "tag_v2", {}))
+    deep = _deep_tiff(path, content, tags)
     if deep is None and picture.mode not in _MODES:
         raise DataError(f"its colours are {picture.mode}, not RGB or grey", "Convert it to RGB", path)
-    held, chunks = picture.info, _chunks_of(picture.info)
+    held = picture.info
+    if noted := {tag: tags[tag] for tag in NOTED if tag in tags}:  # Pillow keeps a TIFF file's own notes elsewhere
+        exif = Image.Exif()
+        exif.update(noted)
+        held = held | {"exif": exif.tobytes()}
+    chunks = _chunks_of(held)
     if deep is not None:
         kind, depth, samples = {3: RGB, 4: RGBA}[deep.shape[2]], 16, deep
     else:
@@ -176,10 +185,16 @@ def read_photograph(path: str | Path) -> Photograph:
         samples = samples.astype(np.uint16 if depth == 16 else np.uint8)
     if kind == PALETTE:
         chunks = (*_palette_of(picture), *chunks)
+        _check_palette(path, samples, chunks)
+    elif kind == GREY and isinstance(held.get("transparency"), int):  # of a GIF file
+        chunks = ((b"tRNS", struct.pack(">H", held["transparency"])), *chunks)
     info = {name: held[name] for name in ("icc_profile", "exif", "xmp") if isinstance(held.get(name), bytes)}
     samples = samples.reshape(picture.height, picture.width, -1)
     return Photograph(path, samples, kind, depth, orientation, chunks, (), info)
 
+
+NOTED = (270, 271, 272, 305, 306, 315, 33432)
+"""Notes of a TIFF file that come back: description, maker, model, software, date, artist, copyright."""
 
 _MODES = {
     "1": (GREY, 1), "L": (GREY, 8), "I;16": (GREY, 16), "I;16L": (GREY, 16), "I;16B": (GREY, 16), "P": (PALETTE, 8),
@@ -203,14 +218,12 @@ def _reads_heic(path: Path) -> bool:
     return True
 
 
-def _deep_tiff(path: Path, content: bytes) -> np.ndarray | None:
+def _deep_tiff(path: Path, content: bytes, tags: Mapping[int, Any]) -> np.ndarray | None:
     """(H, W, 3 | 4) uint16, upright, of a TIFF file with 16-bit colours, of which Pillow keeps 8; else None.
 
     Raises:
         DataError: they cannot be decoded.
     """
-    tags = Image.Exif()  # whose layout is that of a TIFF file
-    tags.load(content)
     bits, turn, channels = tags.get(258, 8), tags.get(274, 1), tags.get(277, 1)
     if (max(bits) if isinstance(bits, tuple) else bits) <= 8 or channels < 3:
         return None
@@ -256,7 +269,7 @@ def read_hole_for(
     """
     from faceinpaint.data.masks import read_hole
 
-    own = _orientation(open_picture(path))
+    own = orientation_of(open_picture(path))
     hole, between = read_hole(Path(path), None, white_is_hole)
     if between and notes is not None:
         share = f"{100 * between:.1f}%" if between >= 0.0005 else "less than 0.1%"
@@ -345,29 +358,10 @@ def check_format(path: Path, photo: Photograph | None = None) -> None:
         return
     if (photo.kind, photo.depth) not in HOLDS[ending]:
         raise ConfigError(f"{ending} does not hold what this photograph is, bit for bit", "Write a .png", path)
+    if ending != ".png" and any(kind == b"tRNS" for kind, _ in photo.before):
+        raise ConfigError(f"{ending} does not hold which colour is transparent here", "Write a .png", path)
     if ending == ".webp" and max(photo.samples.shape[:2]) > 16383:
         raise ConfigError("WebP holds at most 16383 pixels a side", "Write a .png", path)
-
-
-def _orientation(picture: Image.Image) -> int:
-    """The tag of EXIF, 1 to 8; 1 where there is none.
-
-    What browsers honour and nothing else: one short number in the first directory. Pillow also believes XMP and texts
-    of PNG files, which no browser turns a picture by. (A TIFF file it turns as it reads it.)
-    """
-    held = picture.info.get("exif")
-    body = held.removeprefix(b"Exif\0\0") if isinstance(held, bytes) else b""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(body[:4])
-    if order is None:
-        return 1
-    with contextlib.suppress(struct.error):  # damaged
-        (first,) = struct.unpack_from(f"{order}I", body, 4)
-        (count,) = struct.unpack_from(f"{order}H", body, first)
-        for entry in range(count):
-            tag, kind, number, value = struct.unpack_from(f"{order}HHIH", body, first + 2 + 12 * entry)
-            if (tag, kind, number) == (0x0112, 3, 1):
-                return int(value) if value in _TURNS else 1
-    return 1
 
 
 # --- PNG ------------------------------------------------------------------------------------------------------------
@@ -402,13 +396,18 @@ def _from_png(path: Path, picture: Image.Image, content: bytes, orientation: int
     samples = samples.reshape(picture.height, picture.width, -1)
     if samples.shape[2] != CHANNELS[kind_of_samples]:
         raise DataError(f"it was decoded as {picture.mode}, not as it is stored", "Save it again as PNG", path)
-    if kind_of_samples == PALETTE and int(samples.max()) * 3 + 3 > len(dict(before).get(b"PLTE", b"")):
-        raise DataError("its palette has fewer colours than it uses", "Save it again as PNG", path)
+    if kind_of_samples == PALETTE:
+        _check_palette(path, samples, before)
     info: dict[str, bytes] = {n: picture.info[n] for n in ("icc_profile", "exif") if n in picture.info}
     xmp = picture.info.get("XML:com.adobe.xmp")
     if isinstance(xmp, str):
         info["xmp"] = xmp.encode()
     return Photograph(path, samples, kind_of_samples, depth, orientation, tuple(before), tuple(after), info)
+
+
+def _check_palette(path: Path, samples: np.ndarray, chunks: Iterable[tuple[bytes, bytes]]) -> None:
+    if int(samples.max()) * 3 + 3 > len(dict(chunks).get(b"PLTE", b"")):
+        raise DataError("its palette has fewer colours than it uses", "Save it again as PNG", path)
 
 
 def _chunks_of(held: dict[Any, Any]) -> tuple[tuple[bytes, bytes], ...]:
@@ -477,6 +476,10 @@ def _paeth(rows: np.ndarray, above: np.ndarray, step: int) -> np.ndarray:
 # --- others ---------------------------------------------------------------------------------------------------------
 
 
+FOLDERS = {0x8769, 0x8825, 0xA005}
+"""Tags of EXIF that name a directory of tags: of the camera, of the place, of compatibility."""
+
+
 def _saved(photo: Photograph, ending: str) -> bytes:
     """A WebP file without loss, a TIFF or a BMP file."""
     out, samples = io.BytesIO(), np.ascontiguousarray(photo.samples)
@@ -486,6 +489,12 @@ def _saved(photo: Photograph, ending: str) -> bytes:
     elif ending == ".bmp":
         Image.fromarray(np.ascontiguousarray(turned(np.asarray(picture), photo))).save(out, "BMP")  # has no EXIF
     else:
-        held = {name: value for name, value in photo.info.items() if name in ("icc_profile", "exif")}
-        picture.save(out, "TIFF", compression="tiff_adobe_deflate", **held)
+        held: dict[str, Any] = {name: photo.info[name] for name in ("icc_profile", "exif") if name in photo.info}
+        if b"pHYs" in (parts := dict(photo.before)):
+            across, down, metres = struct.unpack(">IIB", parts[b"pHYs"])
+            held |= {"dpi": (across * 0.0254, down * 0.0254)} if metres else {}
+        exif = Image.Exif()
+        exif.load(photo.info.get("exif", b""))
+        plain = FOLDERS & set(exif)  # Pillow's compressor cannot write these
+        picture.save(out, "TIFF", compression=None if plain else "tiff_adobe_deflate", **held)
     return out.getvalue()

@@ -195,6 +195,23 @@ def find(name: str | Path | None = None, parser: str | Path | None = None, folde
     return Found(generator, named or next((p for p in beside if p.is_file()), None), str(path))
 
 
+def check(name: str, *, folder: Path | None = None) -> None:
+    """Read the files of an entry whole, as :func:`find` does not.
+
+    Raises:
+        CheckpointError: one is missing, or is not the one that the list names.
+
+    >>> check("celebahq-128")
+    """
+    found = find(name, folder=folder)
+    entry = found.entry
+    for part, sha256 in (("generator", entry and entry.generator), ("parser", entry and entry.parser)):
+        path = found.generator.with_name(f"{part}.safetensors")
+        if sha256 and not (path.is_file() and sha256_of(path) == sha256):
+            remedy = "Restore them from the repository, or fetch them again"
+            raise CheckpointError("these are not the weights of the list", remedy, path)
+
+
 def larger(than: Found, folder: Path | None = None) -> Found | None:
     """Of the entries of the list, the first whose networks work at a larger size; None if there is none.
 
@@ -257,6 +274,8 @@ def download(name: str | None = None, *, address: str | None = None, folder: Pat
     if address is None and home is None:
         raise ConfigError("the package does not say where its repository is", "Name the address of its data/weights")
     address = address or f"{home}/raw/main/data/weights"
+    if "://" not in address:
+        raise ConfigError(f"{address} is no address", "Begin it with https://, or with file:// and a whole path")
     folder = folder or places()[-1]
     beneath = offered.get(entry.smaller or "")
     if beneath is not None and beneath not in _read(folder / "index.json"):
@@ -319,6 +338,7 @@ def add(
         CheckpointError: a file cannot be used.
         ConfigError: the generator reads a map and there is no parser or one of another merge, the name cannot be that
             of a folder, or it is that of weights from which others of the list begin. Then all is as it was.
+        DataError: another process is at it, or the system refuses to write. Then too.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as place:
@@ -339,24 +359,25 @@ def add(
     if reads_map and found.parser is not None:
         check_merge(load_parser(found.parser)[1], config, found.parser)
         sources["parser"] = found.parser
-    entries = listed(folder)
-    if above := [other.name for other in entries if other.smaller == name]:
+    if above := [other.name for other in listed(folder) if other.smaller == name]:
         raise ConfigError(f"{above[0]} begin from {name}, and not from others", "Take another name")
-    beneath = _entry_of(config.smaller, entries)
-    at = [i for i, other in enumerate(entries) if other.name == name]
-    entries = [other for other in entries if other.name != name]
     new = folder / f".{name}.new"
-    shutil.rmtree(new, ignore_errors=True)  # what a process that was killed has left
-    new.mkdir(parents=True)
-    try:
-        sums = {p: halve(source, new / f"{p}.safetensors", bool(beneath)) for p, source in sources.items()}
-        entry = Trained(name, trained_on, licence, **sums, smaller=beneath.name if beneath else None)
-        load_generator(new / "generator.safetensors")  # beside the others, where it finds what it begins from
-        entries.insert(0 if first else at[0] if at else len(entries), entry)
-        with _swapped(new, folder / name):
-            write_json(folder / "index.json", {"weights": [asdict(e) for e in entries]})
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    with claimed(folder):
+        entries = listed(folder)  # what another process has added meanwhile
+        beneath = _entry_of(config.smaller, entries)
+        at = [i for i, other in enumerate(entries) if other.name == name]
+        entries = [other for other in entries if other.name != name]
+        shutil.rmtree(new, ignore_errors=True)  # what a process that was killed has left
+        new.mkdir(parents=True)
+        try:
+            sums = {p: halve(source, new / f"{p}.safetensors", bool(beneath)) for p, source in sources.items()}
+            entry = Trained(name, trained_on, licence, **sums, smaller=beneath.name if beneath else None)
+            load_generator(new / "generator.safetensors")  # beside the others, where it finds what it begins from
+            entries.insert(0 if first else at[0] if at else len(entries), entry)
+            with _swapped(new, folder / name):
+                write_json(folder / "index.json", {"weights": [asdict(e) for e in entries]})
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
     return entry
 
 

@@ -200,6 +200,7 @@ def _loop(run: _Run, feed: Feed, resumed: int, steps: int, out: Path, progress: 
         progress(resumed * p.batch, "resumed" if resumed else "started")
     with interruptible(fabric.world_size > 1) as pressed, closing(log) if log else nullcontext():
         for step in range(resumed, steps):
+            began = time.monotonic()
             scalars = run.step(step, steps, feed)
             done = (step + 1) * p.batch
             due = [_passed(done, p.batch, every) for every in (p.checkpoint_every, p.sample_every)]
@@ -208,7 +209,7 @@ def _loop(run: _Run, feed: Feed, resumed: int, steps: int, out: Path, progress: 
             if noted:
                 scalars = run.everywhere(scalars)
             if log and noted:
-                values = {name: float(value) for name, value in scalars.items()}
+                values = {name: float(value) for name, value in scalars.items()}  # waits for the device
                 if not all(np.isfinite(v) for v in values.values()):
                     bad = ", ".join(f"{n} = {v}" for n, v in values.items() if not np.isfinite(v))
                     raise TrainingError(f"training broke down at step {step} ({bad})", CALMER, out)
@@ -217,6 +218,7 @@ def _loop(run: _Run, feed: Feed, resumed: int, steps: int, out: Path, progress: 
                     progress(p.batch, f"loss {values['generator']:.3f}")
             elif log and progress:
                 progress(p.batch, "")
+            run.seconds += time.monotonic() - began
             if log and (due[1] or last):
                 log.pictures(step, done, run.samples(feed(0)))
             stop = run.anywhere(bool(pressed))
@@ -293,7 +295,6 @@ class _Run:
 
     def step(self, step: int, steps: int, feed: Feed) -> dict[str, Tensor]:
         """One generator step and the critic steps that go with it. Returns scalars to log, still on the device."""
-        began = time.monotonic()
         p, fabric = self.config.preset, self.fabric
         torch.manual_seed(int(np.random.SeedSequence([self.config.seed, step]).generate_state(1, np.uint64)[0]) >> 1)
         left = 1 - step / steps
@@ -323,7 +324,6 @@ class _Run:
             critic.requires_grad_(True)
         norm = torch.nn.utils.get_total_norm([q.grad for q in generator.parameters() if q.grad is not None])
         self._average(step)
-        self.seconds += time.monotonic() - began
         return losses | terms | {"generator": _total(losses), "gradient": norm.detach()}
 
     def _descend(self, kind: str, loss: Any, parts: list[Batch], outputs: list[Any]) -> dict[str, Tensor]:
