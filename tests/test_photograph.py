@@ -636,3 +636,9 @@ def test_hard_faces_are_told_by_their_maps(runs: Path, monkeypatch: pytest.Monke
     assert hard_faces.fineness(noise, hole) == pytest.approx(1, abs=0.15)
     noise[hole > 0] = 128
     assert hard_faces.fineness(noise, hole) < 0.1
+
+
+def test_where_nothing_is_known_there_is_no_smooth_fill() -> None:
+    photo = np.full((64, 64, 3), 90, np.uint8)
+    with pytest.raises(DataError, match="no face was found"):
+        Repairer.load().repair(photo, np.ones((64, 64), np.uint8), outside="classical")

@@ -200,7 +200,7 @@ class Repairer:
         places, doubts = self._places(colours, hole, boxes)
         owner = owners([frame for frame, _ in places], rows, columns)
         left = int((owner < 0).sum())
-        if left and outside == "refuse":
+        if left and (outside == "refuse" or hole.all()):  # a smooth fill has nothing to go by, either
             raise _nowhere(places, doubts, left / len(owner))
         if like is not None:
             _check_one_person(np.unique(owner[owner >= 0]).size)
@@ -483,8 +483,6 @@ def _checked(photo: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarra
         raise DataError(f"the hole mask is {hole.shape}, the photograph {pixels.shape[:2]}", "Give both the same size")
     if hole.dtype.kind not in "biuf" or not np.isfinite(hole).all():
         raise DataError("the hole mask holds values that are not numbers", "Give 0 for known, 1 for hole")
-    if (hole != 0).all():
-        raise DataError("the hole covers the whole photograph", "Leave something to go by")
     return pixels, hole != 0
 
 

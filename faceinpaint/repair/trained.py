@@ -337,8 +337,8 @@ def add(
     Raises:
         CheckpointError: a file cannot be used.
         ConfigError: the generator reads a map and there is no parser or one of another merge, the name cannot be that
-            of a folder, or it is that of weights from which others of the list begin. Then all is as it was.
-        DataError: another process is at it, or the system refuses to write. Then too.
+            of a folder, or it is that of weights from which others of the list begin.
+        DataError: another process is at it, or the system refuses to write. Whatever it is, all is as it was.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as place:
@@ -361,11 +361,10 @@ def add(
         sources["parser"] = found.parser
     if above := [other.name for other in listed(folder) if other.smaller == name]:
         raise ConfigError(f"{above[0]} begin from {name}, and not from others", "Take another name")
-    new = folder / f".{name}.new"
     with claimed(folder):
-        entries = listed(folder)  # what another process has added meanwhile
+        new, entries = folder / f".{name}.new", listed(folder)  # with what another process has added meanwhile
         beneath = _entry_of(config.smaller, entries)
-        at = [i for i, other in enumerate(entries) if other.name == name]
+        at = [i for i, other in enumerate(entries) if other.name == name] or [len(entries)]
         entries = [other for other in entries if other.name != name]
         shutil.rmtree(new, ignore_errors=True)  # what a process that was killed has left
         new.mkdir(parents=True)
@@ -373,7 +372,7 @@ def add(
             sums = {p: halve(source, new / f"{p}.safetensors", bool(beneath)) for p, source in sources.items()}
             entry = Trained(name, trained_on, licence, **sums, smaller=beneath.name if beneath else None)
             load_generator(new / "generator.safetensors")  # beside the others, where it finds what it begins from
-            entries.insert(0 if first else at[0] if at else len(entries), entry)
+            entries.insert(0 if first else at[0], entry)
             with _swapped(new, folder / name):
                 write_json(folder / "index.json", {"weights": [asdict(e) for e in entries]})
         finally:
