@@ -302,3 +302,13 @@ def test_notes_and_titles_are_escaped_in_html() -> None:
 def test_tables_written_again_are_the_same(records: list[dict[str, Any]], tmp_path: Path) -> None:
     first = [path.read_bytes() for path in write(records, tmp_path)]
     assert [path.read_bytes() for path in write(records, tmp_path)] == first
+
+
+def test_rows_that_were_not_trained_alike_are_named(records: list[dict[str, Any]]) -> None:
+    trained = [r for r in records if r["training"]]
+    for record in trained:
+        record["training"]["config"]["preset"] = {"batch": 4, "precision": "32-true"}
+    assert not [n for n in notes(records) if n.startswith(("Faces in a batch", "Precision"))]
+    trained[0]["training"]["config"]["preset"] = {"batch": 16, "precision": "32-true"}
+    (told,) = (n for n in notes(records) if n.startswith(("Faces in a batch", "Precision")))
+    assert told == f"Faces in a batch: 4, but 16 in {trained[0]['title']} ({typed(trained)[0].start})."

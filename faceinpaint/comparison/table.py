@@ -264,7 +264,7 @@ def _not_alike(rows: Sequence[Record]) -> list[str]:
     for setting, told in {"batch": "Faces in a batch", "precision": "Precision of training"}.items():
         found: dict[str, dict[str, None]] = {}
         for row in rows:
-            value = row.training.config["preset"][setting] if row.training else ""
+            value = row.training.config.get("preset", {}).get(setting) if row.training else None
             found.setdefault(str(value), {})[f"{row.title} ({row.start})"] = None
         usual, *others = sorted(found, key=lambda value: -len(found[value]))
         if others:
