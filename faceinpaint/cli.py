@@ -76,7 +76,7 @@ def data_toy(
     count: Annotated[int, typer.Option(min=1)] = 16,
     size: Annotated[int, typer.Option(min=16, max=2048)] = 256,
     seed: Seed = 0,
-    split: Annotated[str, typer.Option(help="train or test; they never share a face.")] = "train",
+    split: Annotated[str, typer.Option(help="train, val or test; they never share a face.")] = "train",
 ) -> None:
     """Draw faces with exact parsing maps, as PNG files.
 
@@ -229,7 +229,7 @@ def train(
 
 @app.command()
 def evaluate(
-    run: Annotated[str, typer.Argument(help="Folder of a run, generator.safetensors, or mean-fill or telea.")],
+    run: Annotated[str, typer.Argument(help="Folder of a run, its file, or mean-fill, telea or membrane.")],
     out: Annotated[Path, typer.Option(help="Results record to write (JSON).")],
     faces: Faces = "toy",
     holes: Holes = "drawn",
@@ -285,7 +285,7 @@ def evaluate(
 def reproduce(
     out: Annotated[Path, typer.Option(help="Folder of everything; the same one again goes on where it stopped.")],
     preset: PresetName = "smoke",
-    rows: Annotated[str, typer.Option(help="table, or ablations: the method, one option away each.")] = "table",
+    rows: Annotated[str, typer.Option(help="table, ablations (one option away each), or prior-arts.")] = "table",
     only: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Only this row of them; may be repeated.")
     ] = None,
@@ -362,7 +362,7 @@ def inpaint(
     hole: Annotated[Path, typer.Option(help="Its hole, in white or one colour; or a folder; or one for a folder.")],
     out: Annotated[Path, typer.Option(help="The repaired photograph, .png, .webp, .tif or .bmp; or a folder.")],
     weights: Annotated[
-        str | None, typer.Option(help="A name of `faceinpaint weights list` (default: the first), a run or its file.")
+        str | None, typer.Option(help="Of `weights list` (default: the first; large faces: larger ones), or a run.")
     ] = None,
     parser: Annotated[Path | None, typer.Option(help="Run or file of the parser; default: beside it.")] = None,
     parsing: Annotated[
@@ -401,7 +401,8 @@ def inpaint(
 
     Another photograph of the person: `faceinpaint inpaint photo.jpg --hole hole.png --like other.jpg --out new.png`
 
-    Weights of your own: `faceinpaint inpaint photo.png --hole hole.png --weights runs/facial-style --out repaired.png`
+    Weights of your own: `faceinpaint inpaint photo.png --hole hole.png --weights runs/facial-style
+    --parser runs/parser --out repaired.png`, both from `faceinpaint train`
     """
     from functools import partial
 

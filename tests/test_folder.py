@@ -315,3 +315,20 @@ def test_another_photograph_is_read_once_for_a_folder(folder: Path, monkeypatch:
     jobs = list(files.jobs_of(folder / "photos", folder / "holes", folder / "out", like=folder / "photos" / "a.png"))
     made, _, failed, _ = files.repair_all(tool, jobs, files.repair_file)
     assert (made, failed, len(read)) == (3, [], 1)
+
+
+def test_a_folder_tells_of_each_photograph_what_one_alone_is_told(folder: Path) -> None:
+    # A photograph without a face was smeared, one with its mask inverted wiped away, and nobody was told.
+    for path in (folder / "photos").iterdir():
+        path.unlink()
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save("photos/a.png")
+    Image.fromarray(np.full((64, 64), 255, np.uint8) * (np.arange(64) > 3)).save("holes/a.png")
+    jobs = [job for job in files.jobs_of(Path("photos"), Path("holes"), Path("out")) if isinstance(job, files.Job)]
+    made, _, failed, notes = files.repair_all(
+        Repairer.load(), jobs, lambda tool, job: files.repair_file(tool, job, outside="classical")
+    )
+    assert (made, failed) == (1, [])
+    assert notes == [
+        "holes/a.png: the hole is 93.8% of the photograph; --black-is-hole takes it the other way round",
+        "photos/a.png: no face was repaired, filled classically: 3,840 pixels",
+    ]

@@ -27,6 +27,7 @@ from faceinpaint.data.masks import (
     mixture,
     open_holes,
     prepare_holes,
+    read_hole,
 )
 from faceinpaint.data.pairs import make_pairs
 from faceinpaint.data.sets import FaceSet, HoleSet, hole_fraction
@@ -495,3 +496,16 @@ def test_a_hole_saved_inverted_is_the_same_hole(tmp_path: Path) -> None:
     other = load_hole(tmp_path / "black.png", 16, white_is_hole=False)
     assert np.array_equal(one, other)
     assert one[:, 3:9].all()
+
+
+def test_a_grey_picture_is_no_mask_and_a_lossy_one_is(tmp_path: Path) -> None:
+    grey = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))
+    Image.fromarray(grey).save(tmp_path / "photo.png")
+    with pytest.raises(DataError, match="it is a grey picture, not a mask: 86% of it"):
+        load_hole(tmp_path / "photo.png", 64)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:40, 20:40] = 255
+    Image.fromarray(np.maximum(mask, 1)).save(tmp_path / "mask.png")  # as JPEG files have it
+    hole, between = read_hole(tmp_path / "mask.png", 64, True)
+    assert np.array_equal(hole, mask > 0)
+    assert between == 0

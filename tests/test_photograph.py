@@ -642,3 +642,38 @@ def test_where_nothing_is_known_there_is_no_smooth_fill() -> None:
     photo = np.full((64, 64, 3), 90, np.uint8)
     with pytest.raises(DataError, match="no face was found"):
         Repairer.load().repair(photo, np.ones((64, 64), np.uint8), outside="classical")
+
+
+def test_a_box_that_is_no_face_is_repaired_with_a_word(an_eye: tuple[np.ndarray, np.ndarray]) -> None:
+    photo, hole = an_eye
+    tool = Repairer.load()
+    good = tool.find(photo * (hole[..., None] == 0).astype(np.float32), hole != 0)[0]
+    assert tool.repair(photo, hole, boxes=good).notes == ()
+    (told,) = tool.repair(photo, hole, boxes=[(174, 67, 102, 300)]).notes
+    assert "may be no face" in told
+    with pytest.raises(ConfigError, match="not that of a face"):
+        tool.repair(photo, hole, boxes=[(174, 67, 102, 102, 500)])
+
+
+def test_a_hole_that_is_nearly_everything_is_named(an_eye: tuple[np.ndarray, np.ndarray]) -> None:
+    photo, hole = an_eye
+    with pytest.raises(DataError, match=r"the hole covers 99\.7% of the photograph, as if black and white"):
+        Repairer.load().repair(photo, 1 - hole)
+
+
+def test_pictures_and_lists_are_arrays_too_and_names_are_not(an_eye: tuple[np.ndarray, np.ndarray]) -> None:
+    photo, hole = an_eye
+    tool = Repairer.load()
+    done = tool.repair(Image.fromarray(photo), hole.tolist(), boxes="whole")
+    assert np.array_equal(done.pixels, tool.repair(photo, hole, boxes="whole").pixels)
+    with pytest.raises(DataError, match="the photograph is"):
+        tool.repair("photo.jpg", hole)
+    with pytest.raises(ConfigError, match="not that of a face"):
+        tool.repair(photo, hole, boxes=(174, 67, 102, 102))
+
+
+@pytest.fixture(scope="module")
+def an_eye() -> tuple[np.ndarray, np.ndarray]:
+    hole = np.zeros((512, 512), np.uint8)
+    hole[92:114, 230:266] = 1
+    return data.astronaut(), hole

@@ -19,6 +19,9 @@ PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 LABEL_FORMATS = ("PNG", "BMP", "TIFF")
 """What may hold a parsing map: formats that keep every class id as it was written."""
 
+MOSTLY = 0.9
+"""A hole that covers more of a photograph than this is named as one that may be meant the other way round."""
+
 MAX_PIXELS = 89_478_485
 """Pictures with more pixels are refused (Pillow's own limit against decompression bombs, about 9459 x 9459)."""
 

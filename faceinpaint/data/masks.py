@@ -233,7 +233,12 @@ def read_hole(path: Path, size: int | None, white_is_hole: bool) -> tuple[np.nda
                 f"the mask has no white, its brightest pixel is {value.max()}", "Use 0 and 255, not 0 and 1", path
             )
         value = value if white_is_hole else 255 - value  # before it is resized: halves are hole in either polarity
-    between = float(np.mean((value > 0) & (value < 255)))
+    between = float(np.mean((value > FAINT) & (value < 255 - FAINT)))
+    if between > GREY:
+        raise DataError(
+            f"it is a grey picture, not a mask: {100 * between:.0f}% of it are neither black nor white",
+            "Paint the hole white on black", path,
+        )  # fmt: skip
     if size is not None and value.shape != (size, size):
         height, width = value.shape
         if width != height:
@@ -246,6 +251,10 @@ def read_hole(path: Path, size: int | None, white_is_hole: bool) -> tuple[np.nda
         raise DataError("it is nothing but hole", "Check the polarity of the file", path)
     return hole, between
 
+
+FAINT, GREY = 16, 0.7
+"""Levels from black or white that a lossy file adds to them; and the share of other greys from which on a picture is no
+mask, however soft its brush was."""
 
 COLOURED = 64
 """Levels between the strongest and the weakest channel from which on a pixel of a mask has a colour."""

@@ -100,8 +100,10 @@ def repair_file(
                 Image.fromarray(comparison(photo.pixels, hole, done)).save(new, "PNG")
     except OSError as error:
         raise refusal(error, job.out) from error
+    if job.out.suffix.lower() == ".bmp" and photo.info:
+        notes.append(f"{job.out}: a BMP file holds no colour profile and no metadata, and they are left out")
     notes += [f"{job.like} lends {_lent(face.lent)}" for face in done.faces if face.lent is not None]
-    return replace(done, notes=tuple(notes))
+    return replace(done, notes=(*notes, *done.notes))
 
 
 @functools.lru_cache(maxsize=1)
@@ -276,7 +278,8 @@ def repair_all(
                     if done and not again and _made_from(job.out).get(job.out.name) == source:
                         there += 1
                     else:
-                        notes += repair(tool, job).notes
+                        done_now = repair(tool, job)
+                        notes += _told(job, done_now)
                         write_json(job.out.with_name(MADE_FROM), _made_from(job.out) | {job.out.name: source})
                         made += 1
                 except FaceInpaintError as error:
@@ -287,6 +290,15 @@ def repair_all(
             if progress:
                 progress(1, "" if isinstance(job, FaceInpaintError) else job.photo.name)
     return made, there, failed, notes
+
+
+def _told(job: Job, done: Repair) -> list[str]:
+    """What is to be said of one photograph of many: its notes, and what was not repaired as a face."""
+    told = [note if note.startswith(str(job.hole)) else f"{job.photo}: {note}" for note in done.notes]
+    if done.classical:
+        what = "outside faces" if done.faces else "no face was repaired"
+        told.append(f"{job.photo}: {what}, filled classically: {done.classical:,} pixels")
+    return told
 
 
 def _checksum(path: Path | None) -> str:

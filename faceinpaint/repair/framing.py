@@ -13,7 +13,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from faceinpaint.errors import ConfigError
+from faceinpaint.data.images import MOSTLY
+from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.repair.finder import LONGEST as SEEN
 from faceinpaint.repair.finder import SURE, Sight, search
 from faceinpaint.repair.membrane import membrane
@@ -130,7 +131,7 @@ def check_box(numbers: Sequence[float], text: str | None = None) -> Box:
     faceinpaint.errors.ConfigError: the box (40, 50, 0, 120) is not that of a face. Give x,y,width,height in pixels ...
     """
     good = len(numbers) in (4, 5) and np.isfinite(numbers).all() and numbers[2] >= 1 and numbers[3] >= 1
-    if not good or max(map(abs, numbers)) > 1e6:
+    if not good or max(map(abs, numbers)) > 1e6 or abs(numbers[4:][0] if numbers[4:] else 0) > 360:
         raise ConfigError(
             f"the box {text or tuple(numbers)!r} is not that of a face",
             "Give x,y,width,height in pixels and, if the head is tilted, the tilt in degrees",
@@ -359,3 +360,31 @@ def _seen(photo: np.ndarray, hole: np.ndarray, part: tuple[slice, slice]) -> lis
     seen = cv2.resize(photo * ~hole[..., None], size, interpolation=cv2.INTER_AREA)
     back = np.array([[width / size[0], 0, part[1].start], [0, height / size[1], part[0].start]])
     return [sight.moved(back) for sight in search(membrane(seen, whole))]
+
+
+def nowhere(
+    places: Sequence[tuple[Frame, Box | None]], doubts: Sequence[str], share: float, covered: float
+) -> DataError:
+    """The refusal of a hole of which a part lies in no face.
+
+    Args:
+        places: of the faces. doubts: why others were not taken.
+        share: of the hole that lies in none. covered: by the hole, of the photograph.
+
+    >>> nowhere([], ["why not"], 1.0, 0.1).problem
+    'no face was found (why not)'
+    """
+    where = "; ".join(str(box) for _, box in places)
+    if not places:
+        problem = "no face was found" + (f" ({'; '.join(doubts)})" if doubts else "")
+    elif share == 1:
+        problem = f"the hole lies outside the faces ({where})"
+    else:
+        problem = f"{100 * share:.1f}% of the hole lie outside the faces ({where})"
+    if covered > MOSTLY:
+        problem += f"; the hole covers {100 * covered:.1f}% of the photograph, as if black and white were exchanged"
+    return DataError(
+        problem,
+        "Give the box of the face (--box x,y,width,height[,tilt]), or fill what lies outside faces classically "
+        "(--outside classical)",
+    )

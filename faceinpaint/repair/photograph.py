@@ -29,7 +29,17 @@ from faceinpaint.repair import trained
 from faceinpaint.repair.colour import Line, line_of
 from faceinpaint.repair.doubt import FEW, certainty_of, doubt, unsure
 from faceinpaint.repair.finder import SURE, look_closely
-from faceinpaint.repair.framing import Box, Frame, around_hole, check_box, check_frame, owners, settled, sights_near
+from faceinpaint.repair.framing import (
+    Box,
+    Frame,
+    around_hole,
+    check_box,
+    check_frame,
+    nowhere,
+    owners,
+    settled,
+    sights_near,
+)  # fmt: skip
 from faceinpaint.repair.membrane import membrane
 from faceinpaint.repair.repaired import Face, Repair
 from faceinpaint.training.run import Config, check_merge, load_generator, load_parser, repairer
@@ -178,7 +188,8 @@ class Repairer:
     ) -> Repair:  # fmt: skip
         """Fill the hole of a photograph. Arguments and errors as for :func:`inpaint`; of several photographs of a
         person, the :meth:`likeness` is best read once."""
-        pixels, hole = _checked(photo, hole)
+        photo = np.asarray(photo)
+        pixels, hole = _checked(photo, np.asarray(hole))
         height, width = hole.shape
         if isinstance(like, np.ndarray):
             like = self.likeness(like)
@@ -201,7 +212,7 @@ class Repairer:
         owner = owners([frame for frame, _ in places], rows, columns)
         left = int((owner < 0).sum())
         if left and (outside == "refuse" or hole.all()):  # a smooth fill has nothing to go by, either
-            raise _nowhere(places, doubts, left / len(owner))
+            raise nowhere(places, doubts, left / len(owner), hole.mean())
         if like is not None:
             _check_one_person(np.unique(owner[owner >= 0]).size)
         of_pixel = np.full(hole.shape, -1, np.int32)
@@ -218,7 +229,8 @@ class Repairer:
         filled *= unit
         if line is not None:
             filled[hole] = line.held(filled[hole], np.iinfo(pixels.dtype).max)
-        return Repair(_with_colours(pixels, hole, filled).reshape(photo.shape), tuple(faces), left)
+        notes = () if boxes is None and parsing is None else _remarks(faces, self.config.merge)
+        return Repair(_with_colours(pixels, hole, filled).reshape(photo.shape), tuple(faces), left, notes)
 
     def _places(
         self, colours: np.ndarray, hole: np.ndarray, boxes: Boxes
@@ -534,20 +546,11 @@ def _places(hole: np.ndarray, boxes: Sequence[Sequence[float]] | str) -> list[tu
     return [(Frame.around(box), box) for box in faces]
 
 
-def _nowhere(places: Sequence[tuple[Frame, Box | None]], doubts: Sequence[str], share: float) -> DataError:
-    """The refusal of a hole of which a part lies in no face."""
-    where = "; ".join(str(box) for _, box in places)
-    if not places:
-        problem = "no face was found" + (f" ({'; '.join(doubts)})" if doubts else "")
-    elif share == 1:
-        problem = f"the hole lies outside the faces ({where})"
-    else:
-        problem = f"{100 * share:.1f}% of the hole lie outside the faces ({where})"
-    return DataError(
-        problem,
-        "Give the box of the face (--box x,y,width,height[,tilt]), or fill what lies outside faces classically "
-        "(--outside classical)",
-    )
+def _remarks(faces: Sequence[Face], merge: str) -> tuple[str, ...]:
+    """What makes faces doubtful of which the box or the map was given by hand."""
+    maps = [(face.box, face.regions, face.hole) for face in faces if face.box and merge == "regions"]
+    doubts = [(box, doubt(regions, hole)) for box, regions, hole in maps if regions is not None]
+    return tuple(f"{box} may be no face, or its map not this one: {why}" for box, why in doubts if why)
 
 
 def _shrunk(seen: np.ndarray, known: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from faceinpaint.data.images import open_picture, orientation_of
+from faceinpaint.data.images import MOSTLY, open_picture, orientation_of
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.files import replacing
 
@@ -250,7 +250,7 @@ def read_hole_for(
     A mask may lie as the photograph is seen or as it is stored: its own orientation tag says so, else its size.
 
     Args:
-        notes: is told of a soft mask, which is cut.
+        notes: is told of a soft mask, which is cut, and of a hole that is nearly everything.
 
     Returns:
         (H, W) uint8, 1 = hole, of the size of ``photo.pixels``.
@@ -274,6 +274,9 @@ def read_hole_for(
     if between and notes is not None:
         share = f"{100 * between:.1f}%" if between >= 0.0005 else "less than 0.1%"
         notes.append(f"{path}: {share} of the mask is neither black nor white, and was cut at the middle grey, 128")
+    if hole.mean() > MOSTLY and notes is not None:
+        share = f"{100 * hole.mean():.1f}%"
+        notes.append(f"{path}: the hole is {share} of the photograph; --black-is-hole takes it the other way round")
     return _upright_like(photo, hole, own, "mask", path)
 
 
@@ -353,6 +356,8 @@ def check_format(path: Path, photo: Photograph | None = None) -> None:
     """
     ending = path.suffix.lower()
     if ending not in HOLDS:
+        if path.is_dir():
+            raise ConfigError("it is a folder", "Name a file to write", path)
         raise ConfigError("known pixels would not survive this format", "Name a .png, .webp, .tif or .bmp file", path)
     if photo is None:
         return
