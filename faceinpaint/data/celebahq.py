@@ -24,7 +24,7 @@ from PIL import Image
 
 from faceinpaint.data import cache
 from faceinpaint.data.cache import Item, Listing, Prepared, skip
-from faceinpaint.data.images import open_picture, orientation_of, read_labels, read_rgb
+from faceinpaint.data.images import notes_of, open_picture, read_labels, read_rgb
 from faceinpaint.data.sets import FaceSet
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.files import sha256_of
@@ -253,10 +253,9 @@ def _read_pair(pair: Pair, size: int, order: str) -> Item:
         DataError: the pair is not usable.
     """
     image = read_rgb(pair.image)
-    with Image.open(pair.image) as opened:  # decoded above
-        if orientation_of(opened) != 1:
-            problem = "viewers turn it by an EXIF tag, and its map is made for one side or the other"
-            raise DataError(problem, "Turn the picture itself, as its map is", pair.image)
+    if notes_of(pair.image)[0] != 1:
+        problem = "viewers turn it by an EXIF tag, and its map is made for one side or the other"
+        raise DataError(problem, "Turn the picture itself, as its map is", pair.image)
     height, width = image.shape[:2]
     if min(height, width) < cache.MIN_SIDE:
         raise DataError(f"only {width} x {height} pixels", "Leave it out", pair.image)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -66,6 +67,12 @@ def open_picture(path: str | Path, formats: tuple[str, ...] = PICTURE_FORMATS) -
         raise DataError(
             f"it cannot be decoded ({reason or type(error).__name__})", "Copy or download it again", path
         ) from error
+
+
+def notes_of(path: str | Path) -> tuple[int, dict[int, Any]]:
+    """The orientation of a picture file that has been decoded before, and the tags of a TIFF file, others' none."""
+    with Image.open(path, formats=PICTURE_FORMATS) as picture:
+        return orientation_of(picture), dict(getattr(picture, "tag_v2", {}))
 
 
 def read_rgb(path: str | Path) -> np.ndarray:

@@ -234,11 +234,6 @@ def read_hole(path: Path, size: int | None, white_is_hole: bool) -> tuple[np.nda
             )
         value = value if white_is_hole else 255 - value  # before it is resized: halves are hole in either polarity
     between = float(np.mean((value > FAINT) & (value < 255 - FAINT)))
-    if between > GREY:
-        raise DataError(
-            f"it is a grey picture, not a mask: {100 * between:.0f}% of it are neither black nor white",
-            "Paint the hole white on black", path,
-        )  # fmt: skip
     if size is not None and value.shape != (size, size):
         height, width = value.shape
         if width != height:
@@ -249,6 +244,11 @@ def read_hole(path: Path, size: int | None, white_is_hole: bool) -> tuple[np.nda
         raise DataError("there is no hole in it", "Check the polarity of the file", path)
     if hole.all():
         raise DataError("it is nothing but hole", "Check the polarity of the file", path)
+    if between > GREY:
+        raise DataError(
+            f"it is a grey picture, not a mask: {100 * between:.0f}% of it are neither black nor white",
+            "Paint the hole white on black", path,
+        )  # fmt: skip
     return hole, between
 
 

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from faceinpaint.data.images import MOSTLY, open_picture, orientation_of
+from faceinpaint.data.images import MOSTLY, notes_of, open_picture, orientation_of
 from faceinpaint.errors import ConfigError, DataError
 from faceinpaint.files import replacing
 
@@ -164,10 +164,7 @@ def read_photograph(path: str | Path) -> Photograph:
     orientation = orientation_of(picture)
     if content.startswith(b"\x89PNG"):
         return _from_png(path, picture, content, orientation)
-    tags: Mapping[int, Any] = {}
-    if content[:2] in (b"II", b"MM"):
-        with Image.open(path, formats=["TIFF"]) as opened:
-            tags = dict(getattr(opened, "tag_v2", {}))
+    tags: Mapping[int, Any] = notes_of(path)[1] if content[:2] in (b"II", b"MM") else {}
     deep = _deep_tiff(path, content, tags)
     if deep is None and picture.mode not in _MODES:
         raise DataError(f"its colours are {picture.mode}, not RGB or grey", "Convert it to RGB", path)
