@@ -278,8 +278,7 @@ def repair_all(
                     if done and not again and _made_from(job.out).get(job.out.name) == source:
                         there += 1
                     else:
-                        done_now = repair(tool, job)
-                        notes += _told(job, done_now)
+                        notes += _told(job, repair(tool, job))
                         write_json(job.out.with_name(MADE_FROM), _made_from(job.out) | {job.out.name: source})
                         made += 1
                 except FaceInpaintError as error:

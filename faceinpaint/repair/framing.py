@@ -124,14 +124,14 @@ def check_box(numbers: Sequence[float], text: str | None = None) -> Box:
     """Four or five numbers as a box.
 
     Raises:
-        ConfigError: they are not four or five, not finite, or the box is empty.
+        ConfigError: they are not four or five, not finite, turned by more than a whole turn, or the box is empty.
 
     >>> check_box([40, 50, 0, 120])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     faceinpaint.errors.ConfigError: the box (40, 50, 0, 120) is not that of a face. Give x,y,width,height in pixels ...
     """
     good = len(numbers) in (4, 5) and np.isfinite(numbers).all() and numbers[2] >= 1 and numbers[3] >= 1
-    if not good or max(map(abs, numbers)) > 1e6 or abs(numbers[4:][0] if numbers[4:] else 0) > 360:
+    if not good or max(map(abs, numbers)) > 1e6 or any(abs(tilt) > 360 for tilt in numbers[4:]):
         raise ConfigError(
             f"the box {text or tuple(numbers)!r} is not that of a face",
             "Give x,y,width,height in pixels and, if the head is tilted, the tilt in degrees",
