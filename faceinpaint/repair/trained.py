@@ -163,7 +163,7 @@ def find(name: str | Path | None = None, parser: str | Path | None = None, folde
         folder: of the list, if not those of :func:`places`.
 
     Raises:
-        CheckpointError: there are none, or a file is not the one that the list names.
+        CheckpointError: there are none, or what is written beside a file is not what the list says of it.
 
     >>> find().entry in listed()
     True
